@@ -3,9 +3,11 @@
  * caller is known, and has his quota. */
 #include "daemon/caller/bus-error.h"
 #include "daemon/caller/sub-uid.h"
+#include "daemon/manager/light.h"
 #include "bus.h"
 #include "event-bus.h"
 #include "inhibit-bus.h"
+#include "locate-bus.h"
 #include "manager-bus.h"
 #include "removal-bus.h"
 #include "slot-bus.h"
@@ -108,6 +110,7 @@ static const ManagerListener listener = {
         .told = event_bus_told,
         .inhibitors_changed = inhibit_bus_changed,
         .answered = manager_bus_answered,
+        .located = locate_bus_answered,
 };
 
 void bus_free(Bus *b) {
@@ -121,6 +124,7 @@ void bus_free(Bus *b) {
         /* Whoever waits for what comes of a removal is not answered any more. */
         for (size_t i = 0; i < b->manager->n_removals; i++)
                 sd_bus_message_unref(TAKE_PTR(b->manager->removals[i]->asker));
+        lights_call_off(b->manager);
         buses_free(b->buses);
         free(b);
 }

@@ -20,7 +20,7 @@ static void warn(int error) {
 
 /* Of these types the message says what the hardware did, and is about nobody. */
 static bool has_public_message(const char *type) {
-        static const char *const types[] = { "button", "request", "request-unserved", "kmsg-lost", "given-back", "withdrawn", "memory-stays" };
+        static const char *const types[] = { "button", "request", "request-unserved", "kmsg-lost", "given-back", "withdrawn", "locate", "memory-stays" };
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++)
                 if (streq_ptr(type, types[i]))

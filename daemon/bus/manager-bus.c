@@ -7,6 +7,7 @@
 #include "daemon/manager/removals.h"
 #include "event-bus.h"
 #include "inhibit-bus.h"
+#include "locate-bus.h"
 #include "manager-bus.h"
 #include "policy-bus.h"
 #include "removal-bus.h"
@@ -319,6 +320,7 @@ static const struct {
         { "Cancel", cancel },
         { "Inhibit", inhibit_bus_take },
         { "ListInhibitors", inhibit_bus_list },
+        { "Locate", locate_bus_target },
         { "Subscribe", event_bus_subscribe },
         { "Reload", policy_bus_reload },
 };
@@ -401,6 +403,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Inhibit", SD_BUS_ARGS("s", what, "s", who, "s", why, "s", mode), SD_BUS_ARGS("h", fd), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListInhibitors", SD_BUS_NO_ARGS, SD_BUS_ARGS("a(ssssuuta{sv})", inhibitors), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Locate", SD_BUS_ARGS("s", target, "u", seconds), SD_BUS_ARGS("o", slot), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/strv.h"
+#include "locate-bus.h"
 #include "slot-bus.h"
 
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -24,6 +25,18 @@ static int get_flag(sd_bus *bus, const char *path, const char *interface, const 
         return sd_bus_message_append(reply, "b", (int) value);
 }
 
+static int get_located(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "t", ((const ManagedSlot *) userdata)->view.located_until);
+}
+
+/* An object's methods get the object, and whose it is is known by who listens to it. */
+static int on_locate(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        const Bus *b = ((const ManagedSlot *) userdata)->manager->listener_data;
+
+        return who_asks(b->who, call, locate_bus_slot, error);
+}
+
 static const sd_bus_vtable slot_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Name", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -43,6 +56,8 @@ static const sd_bus_vtable slot_vtable[] = {
         SD_BUS_PROPERTY("LastRemoval", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LastOutcome", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LastCode", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("LocatedUntil", "t", get_located, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_METHOD_WITH_ARGS("Locate", SD_BUS_ARGS("u", seconds), SD_BUS_NO_RESULT, on_locate, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
 };
 

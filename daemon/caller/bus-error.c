@@ -13,6 +13,7 @@ static const struct {
         { "busy", BUS_ERROR_BUSY },
         { "not-proven", BUS_ERROR_NOT_PROVEN },
         { "stale", BUS_ERROR_STALE },
+        { "no-light", BUS_ERROR_NO_LIGHT },
 };
 
 const char *bus_error_of_code(const char *code) {

@@ -18,6 +18,7 @@
 #define BUS_ERROR_NOT_PROVEN BUS_ERROR_PREFIX "NotProven"
 #define BUS_ERROR_TOO_LARGE BUS_ERROR_PREFIX "TooLarge"
 #define BUS_ERROR_STALE BUS_ERROR_PREFIX "Stale"
+#define BUS_ERROR_NO_LIGHT BUS_ERROR_PREFIX "NoLight"
 #define BUS_ERROR_FAILED BUS_ERROR_PREFIX "Failed"
 
 /* The error's name for a worker's error code; Failed for one we do not know. */

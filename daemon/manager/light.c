@@ -9,6 +9,8 @@ enum {
         UNANSWERED_SEC_MAX = 3600, /* whose workers hang in the kernel: each leaves one more there */
 };
 
+#define BEFORE "before" /* what the indicator showed before it blinked for somebody */
+
 /* Attention LEDs that do not yet show what they should. A new write may be followed by an older one that hung in the kernel; the older one
  * must not be the last. */
 struct Light {
@@ -20,8 +22,19 @@ struct Light {
         unsigned pause_sec;    /* before the next try, after one that failed; doubled each time */
         Question *question;
         sd_event_source *retry;
+        uint64_t blink_usec;
+        light_done_t done;     /* who waits to be told; or NULL */
+        void *done_data;
         Light *next;
 };
+
+static void tell_done(Light *l, const char *code, const char *why_not) {
+        light_done_t done = l->done;
+
+        l->done = NULL;
+        if (done)
+                done(l->manager, l->port, l->blink_usec, code, why_not, l->done_data);
+}
 
 static void light_free(Light *l) {
         question_free(l->question);
@@ -49,13 +62,23 @@ static Light *light_of(const Manager *m, const char *port) {
         return NULL;
 }
 
+bool light_is_wanted(const Manager *m, const char *port) {
+        return light_of(m, port) != NULL;
+}
+
 static void forget(Light *forgotten) {
         Light **l = &forgotten->manager->lights;
 
         while (*l != forgotten)
                 l = &(*l)->next;
         *l = forgotten->next;
+        tell_done(forgotten, "busy", "a removal has begun there");
         light_free(forgotten);
+}
+
+void lights_call_off(Manager *m) {
+        for (Light *l = m->lights; l; l = l->next)
+                tell_done(l, "internal", "the service is being stopped");
 }
 
 /* A removal that began meanwhile has the lights for itself, also of a slot inside of its own, and a port that is gone has none. */
@@ -78,17 +101,22 @@ static bool is_settled(const Light *l) {
 
 static void try(Light *l);
 
-/* It may have been turned on after the end of what it was for. */
-static void turn_off(Light *l) {
-        char *wanted = strdup("off");
-        if (!wanted) {
-                forget(l);
-                return;
-        }
+static int want(Light *l, const char *attention) {
+        char *wanted = strdup(attention);
+        if (!wanted)
+                return -ENOMEM;
         free(l->wanted);
         l->wanted = wanted;
         l->pause_sec = PAUSE_SEC;
-        try(l);
+        return 0;
+}
+
+/* It may have been turned on after the end of what it was for. */
+static void turn_off(Light *l) {
+        if (want(l, "off") < 0)
+                forget(l);
+        else
+                try(l);
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -121,9 +149,10 @@ static void try_later(Light *l, const char *why_not, unsigned max_sec) {
         l->pause_sec = 2 * l->pause_sec < max_sec ? 2 * l->pause_sec : max_sec;
 }
 
-/* NULL: the light is as it was asked for, by what the slot's registers say. A slot that has none says nothing. */
+/* NULL: the light is as it was asked for, by what the slot's registers say. A slot that has none says nothing. What it showed before the worker alone knows,
+ * who has read it back. */
 static const char *trouble(json_object *answer, const char *why_not, const char *asked) {
-        const char *shown = json_str(answer, "attention");
+        const char *shown = streq(asked, BEFORE) ? NULL : json_str(answer, "attention");
 
         if (!answer)
                 return why_not;
@@ -132,11 +161,27 @@ static const char *trouble(json_object *answer, const char *why_not, const char 
         return shown && !streq(shown, asked) ? "it was written, and the slot shows another one" : NULL;
 }
 
+/* What shows somebody the way is not tried again: he is told. Half of it may have been done all the same. */
+static bool is_blink_over(Light *l, const char *code, const char *why) {
+        if (!l->done && !streq(l->wanted, "blink"))
+                return false;
+        bool blink = streq(l->wanted, "blink");
+
+        tell_done(l, why ? code : NULL, why);
+        if (!blink)
+                return false;
+        if (why && want(l, BEFORE) >= 0)
+                try(l);
+        else
+                forget(l);
+        return true;
+}
+
 static void on_answer(json_object *answer, const char *why_not, void *userdata) {
         Light *l = userdata;
         ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
         const char *why = l->newer ? NULL : trouble(answer, why_not, l->wanted);
-        _cleanup_free_ char *failed = why ? strdup(why) : NULL;
+        _cleanup_free_ char *failed = why ? strdup(why) : NULL, *code = why ? strdup(json_str(answer, "code") ?: "internal") : NULL;
         bool writing = json_flag(answer, "writing");
         unsigned max_sec = answer ? PAUSE_SEC_MAX : UNANSWERED_SEC_MAX;
 
@@ -147,6 +192,8 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
         question_free(TAKE_PTR(l->question));
         if (l->newer)
                 try(l);
+        else if (is_blink_over(l, code ?: "internal", why ? failed ?: "?" : NULL))
+                return;
         else if (why)
                 try_later(l, failed ?: "?", max_sec);
         else if (writing)
@@ -166,8 +213,10 @@ static void try(Light *l) {
         l->newer = false;
         json_set_str(request, "port", l->port);
         json_set_str(request, "attention", l->wanted);
+        if (streq(l->wanted, "blink"))
+                json_set_u64(request, "usec", l->blink_usec);
         int r = question_ask(l->manager->event, "light", request, LIGHT_SEC * USEC_PER_SEC, on_answer, l, &l->question);
-        if (r < 0)
+        if (r < 0 && !is_blink_over(l, "internal", strerror(-r)))
                 try_later(l, strerror(-r), PAUSE_SEC_MAX);
 }
 
@@ -184,40 +233,61 @@ static int light_new(Manager *m, const char *port, Light **ret) {
         return 0;
 }
 
-int light_attention(Manager *m, const ManagedSlot *s, const char *attention) {
-        const char *port = slot_get(s, SLOT_TEXT_PORT);
-        Light *l = light_of(m, port);
-        char *wanted = strdup(attention);
-
-        int r = !wanted ? -ENOMEM : l ? 0 : light_new(m, port, &l);
-        if (r < 0) {
-                free(wanted);
-                return r;
-        }
-        free(l->wanted);
-        l->wanted = wanted;
-        l->pause_sec = PAUSE_SEC;
+/* Two workers at once could write in either order: the second one begins when the first has ended. */
+static void begin(Light *l) {
         l->retry = sd_event_source_disable_unref(l->retry);
-        /* Two workers at once could write in either order: the second one begins when the first has ended. */
         if (l->question)
                 l->newer = true;
         else
                 try(l);
+}
+
+int light_attention(Manager *m, ManagedSlot *s, const char *attention) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+        Light *l = light_of(m, port);
+
+        int r = l ? 0 : light_new(m, port, &l);
+        if (r >= 0)
+                r = want(l, attention);
+        if (r < 0)
+                return r;
+        slot_not_located(s);
+        tell_done(l, "no-light", "its attention LED has to say something else since");
+        begin(l);
         return 0;
 }
 
-/* One that blinks shows somebody the way to it. Of a slot that is stuck it is enough that it does not say "safe to pull": the kernel has the lights of a card that comes up. One without an
+int light_locate(Manager *m, ManagedSlot *s, uint64_t usec, light_done_t done, void *userdata) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+        Light *l = light_of(m, port);
+
+        if (l && l->done)
+                return -EBUSY;
+        int r = l ? 0 : light_new(m, port, &l);
+        if (r >= 0)
+                r = want(l, usec > 0 ? "blink" : BEFORE);
+        if (r < 0)
+                return r;
+        l->blink_usec = usec;
+        l->done = done;
+        l->done_data = userdata;
+        begin(l);
+        return 0;
+}
+
+/* One that blinks shows somebody the way to it, by an administrator's word. (What blinks by ours ends where a fault begins.) Of a slot that is stuck it is enough that it does not say "safe to pull": the kernel has the lights of a card that comes up. One without an
  * attention LED says it by its power LED. */
 static bool is_untrue(const ManagedSlot *s) {
         const char *power = slot_get(s, SLOT_TEXT_POWER_LED), *attention = slot_get(s, SLOT_TEXT_ATTENTION_LED);
+        bool ours = s->located_until > 0, shown = streq(attention, "on") || (streq(attention, "blink") && !ours);
         bool dark = !streq(power, "on") && !streq(power, "blink"), stuck = streq(slot_get(s, SLOT_TEXT_STATE), slot_state_to_string(SLOT_STUCK));
 
         if (streq(attention, "none"))
                 return streq(power, "off");
-        return !streq(attention, "on") && !streq(attention, "blink") && (dark || !stuck);
+        return !shown && (dark || !stuck);
 }
 
-int light_assert(Manager *m, const ManagedSlot *s) {
+int light_assert(Manager *m, ManagedSlot *s) {
         const char *port = slot_get(s, SLOT_TEXT_PORT);
 
         return *port && is_fault(s) && is_untrue(s) && !light_of(m, port) ? light_attention(m, s, "on") : 0;
@@ -229,6 +299,10 @@ static void on_started(Removal *r, void *userdata) {
                 ManagedSlot *slot = manager_slot_of_removal(userdata, r, i);
                 Light *l = slot ? light_of(userdata, slot_get(slot, SLOT_TEXT_PORT)) : NULL;
 
+                if (!slot)
+                        continue;
+                slot->light_back = slot->light_back || slot->located_until > 0 || (l && (streq(l->wanted, "blink") || streq(l->wanted, BEFORE)));
+                slot_not_located(slot);
                 if (!l)
                         continue;
                 slot->light_off = slot->light_off || streq(l->wanted, "off");
@@ -245,8 +319,11 @@ static void on_ended(Removal *r, void *userdata) {
                 if (!slot)
                         continue;
                 /* With the lights that it had found, what was to be turned off then is turned off now. */
-                bool off = slot->light_off && as_before;
-                slot->light_off = false;
+                bool off = slot->light_off && as_before, back = slot->light_back;
+                slot->light_off = slot->light_back = false;
+                /* It did not take the slot, or could not write to its lights: else nothing is left to be done. */
+                if (back && light_attention(userdata, slot, BEFORE) < 0)
+                        log_plain(LOG_ERR, "The attention LED of slot %s cannot be set.", slot_get(slot, SLOT_TEXT_NAME));
                 if (off && light_attention(userdata, slot, "off") < 0)
                         log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned off.", slot_get(slot, SLOT_TEXT_NAME));
                 /* Its light would go on blinking, as if somebody were at work; or whoever was left behind in the kernel may turn it off yet. */

@@ -7,11 +7,24 @@
  * writes it and reads it back; the slot shows what it reads. It is tried again, with pauses of 2 s to 64 s, until it reads what is wanted
  * and no process on record could still write something else there,
  * unless something else is wanted since, a removal begins there or the slot goes. Pending ones are dropped by lights_free(). -ENOMEM. */
-int light_attention(Manager *m, const ManagedSlot *s, const char *attention);
+int light_attention(Manager *m, ManagedSlot *s, const char *attention);
+
+/* What became of it; `code` NULL: the slot was seen to show it. */
+typedef void (*light_done_t)(Manager *m, const char *port, uint64_t usec, const char *code, const char *why_not, void *userdata);
+
+/* The attention indicator shows somebody the way: it blinks for so long, or (0) is as it was before. What else is wanted of it, then or later, wins, and so does a
+ * removal. It is not tried again but to end it, which is done where it fails too. `done` (may be NULL) is called once. -EBUSY: somebody else waits for its answer. */
+int light_locate(Manager *m, ManagedSlot *s, uint64_t usec, light_done_t done, void *userdata);
+
+/* Is anything wanted of it that was not seen yet? */
+bool light_is_wanted(const Manager *m, const char *port);
+
+/* Whoever waits is told that nothing comes of it. */
+void lights_call_off(Manager *m);
 
 /* After a look: the light of a fault is set once more where the slot shows another one and nobody is at it. A write that had hung since before
  * may have been the last word. */
-int light_assert(Manager *m, const ManagedSlot *s);
+int light_assert(Manager *m, ManagedSlot *s);
 
 /* A removal that begins ends whoever is at one of its lights; after it what was to be turned off is, and a fault's light is on. Its userdata is
  * the manager. */

@@ -27,6 +27,9 @@ typedef struct ManagerListener {
 
         /* With the path of the removal that does it, or (NULL) an error's code and message. The asker is heard of no more. */
         void (*answered)(void *asker, const char *path, const char *code, const char *message, void *userdata);
+
+        /* A light that was to show somebody the way does, or does no more (`code` NULL), or cannot. The asker is heard of no more. */
+        void (*located)(void *asker, const ManagedSlot *s, const char *code, const char *message, void *userdata);
 } ManagerListener;
 
 struct Manager {

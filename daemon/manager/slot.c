@@ -42,11 +42,17 @@ void slot_free(ManagedSlot *s) {
         if (!s)
                 return;
         slot_view_done(&s->view);
+        slot_not_located(s);
         json_object_put(s->last);
         free(s->considered);
         free(s->left);
         free(s->path);
         free(s);
+}
+
+void slot_not_located(ManagedSlot *s) {
+        s->located_until = 0;
+        s->located_timer = sd_event_source_disable_unref(s->located_timer);
 }
 
 int slot_new(Manager *m, const char *name, ManagedSlot **ret) {
@@ -195,6 +201,8 @@ int slot_view_make(const ManagedSlot *s, json_object *entry, const Removal *remo
         if (r < 0)
                 return r;
 
+        /* The light itself has the word: somebody may have set it since. */
+        view.located_until = streq(view.text[SLOT_TEXT_ATTENTION_LED] ?: "", "blink") ? s->located_until : 0;
         *ret = view;
         view = (SlotView) { 0 };
         return 0;
@@ -213,6 +221,8 @@ size_t slot_take_view(ManagedSlot *s, SlotView *view, const char *ret[static SLO
                 ret[n++] = "Held";
         if (former.stale != view->stale)
                 ret[n++] = "Stale";
+        if (former.located_until != view->located_until)
+                ret[n++] = "LocatedUntil";
         ret[n] = NULL;
 
         s->view = *view;

@@ -54,6 +54,7 @@ typedef struct SlotView {
         bool occupied;
         bool held;
         bool stale;            /* the last look failed: this is what the one before it saw */
+        uint64_t located_until; /* wall clock: until then its attention LED blinks for somebody; 0: it does not */
 } SlotView;
 
 void slot_view_done(SlotView *view);
@@ -71,6 +72,9 @@ typedef struct ManagedSlot {
         char *considered;      /* the card that was looked at whether to restore it unasked (removals.h) */
         bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
         bool light_off;        /* its attention LED was to be turned off when its removal began */
+        bool light_back;       /* or to show again what it did before it blinked for somebody */
+        uint64_t located_until; /* wall clock: when it ends to blink for somebody (locate.h); 0: it does not */
+        sd_event_source *located_timer;
         char *left;            /* of a card that is gone without having been removed: what is still there, in words; NULL: nothing */
         bool seen;             /* by the scan that is being taken over */
 } ManagedSlot;
@@ -81,6 +85,9 @@ DEFINE_CLEANUP_FUNC(ManagedSlot, slot_free)
 /* Nobody has been told of it yet. */
 int slot_new(Manager *m, const char *name, ManagedSlot **ret);
 
+/* It blinks for nobody any more, as far as the daemon is concerned. */
+void slot_not_located(ManagedSlot *s);
+
 static inline const char *slot_get(const ManagedSlot *s, SlotText what) {
         return s->view.text[what] ?: "";
 }
@@ -90,7 +97,7 @@ static inline const char *slot_get(const ManagedSlot *s, SlotText what) {
 int slot_view_make(const ManagedSlot *s, json_object *entry, const Removal *removal, SlotView *ret);
 
 enum {
-        SLOT_PROPERTIES_MAX = _SLOT_TEXT_MAX + 3,
+        SLOT_PROPERTIES_MAX = _SLOT_TEXT_MAX + 4,
 };
 
 /* Takes the view over. How many properties differ from the former one; their names go to `ret`, NULL after the last. */

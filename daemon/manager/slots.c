@@ -2,6 +2,7 @@
 /* Keeps the list of slots: what each look at the machine, and each removal, changes of it. */
 #include "base/clock.h"
 #include "light.h"
+#include "locate.h"
 #include "ports.h"
 #include "removals.h"
 #include "slots.h"
@@ -128,7 +129,8 @@ static int take_left(ManagedSlot *s, json_object *entry) {
         return 0;
 }
 
-static void assert_light(const ManagedSlot *s) {
+static void assert_light(ManagedSlot *s, json_object *entry) {
+        manager_take_located(s, entry);
         if (light_assert(s->manager, s) < 0)
                 log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", slot_get(s, SLOT_TEXT_NAME));
 }
@@ -155,7 +157,7 @@ static int add_slot(Manager *m, json_object *entry) {
         r = take_left(added, entry);
         if (added->left)
                 manager_show_slot(added, NULL, false);
-        assert_light(added);
+        assert_light(added, entry);
         return r;
 }
 
@@ -215,7 +217,7 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
         end_withdrawal(s);
         if (s->outcome != before || s->withdrawn != withdrawn)
                 manager_show_slot(s, NULL, false);
-        assert_light(s);
+        assert_light(s, entry);
         manager_slot_seen(s->manager, s);
         return 0;
 }

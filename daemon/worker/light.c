@@ -7,6 +7,7 @@
 #include "engine/journal.h"
 #include "kernel/process/apart.h"
 #include "led/led.h"
+#include "led/locate.h"
 #include "request.h"
 #include "verbs.h"
 
@@ -15,6 +16,8 @@ enum {
         SET_SEC = 12,          /* longer than one write, which has a deadline of its own */
         POLL_MSEC = 100,
 };
+
+#define END_USEC (2 * USEC_PER_SEC) /* for one port, where nobody waits for it */
 
 /* What an earlier worker has left behind would be the last word if it came after ours. *ret_why, newly allocated: who keeps us. */
 static int wait_for_others(const char *port, char **ret_why) {
@@ -49,10 +52,46 @@ static bool is_written(const char *port) {
         return false;
 }
 
+/* What is asked for: an indicator's word, or "before". */
 typedef struct LightWork {
         const char *port;
         Indicator attention;
+        bool before;           /* as it was before it blinked for somebody */
+        uint64_t until_usec;   /* of blinking */
 } LightWork;
+
+static json_object *refusal(const char *code, const char *message) {
+        json_object *o = worker_line("error");
+
+        json_set_str(o, "code", code);
+        json_set_str(o, "message", message);
+        return o;
+}
+
+/* *ret: why it may not blink, as the line that says so. */
+static int begin_locating(const LightWork *w, json_object **ret) {
+        int r = locate_begin(w->port, w->until_usec);
+
+        if (r == -EOPNOTSUPP)
+                *ret = refusal("no-light", "the slot has no attention LED that is safe-remove's to set");
+        else if (r == -EUCLEAN)
+                *ret = refusal("no-light", "its attention LED is on, which says that something is wrong there");
+        else if (r == -EBUSY)
+                *ret = refusal("busy", "the slot is held: somebody is at work there");
+        return *ret ? 0 : r;
+}
+
+static int set(const LightWork *w, json_object **ret_refusal) {
+        if (w->before)
+                return locate_end(w->port);
+        if (w->attention == INDICATOR_BLINK)
+                return begin_locating(w, ret_refusal);
+        int r = w->attention == INDICATOR_ON ? led_fault(w->port, NULL) : led_attention(w->port, NULL, w->attention);
+        /* A slot without one has nothing to say in this way. */
+        if (r >= 0 || r == -EOPNOTSUPP)
+                locate_forget(w->port);
+        return r == -EOPNOTSUPP ? 0 : r;
+}
 
 /* A port may hang when it is read as well as when it is written to (drivers/pci/access.c:pci_wait_cfg): one process does all of it. Its text is what
  * the worker says, as JSON. */
@@ -60,9 +99,16 @@ static int set_and_read(void *data, char **ret_text) {
         const LightWork *w = data;
         SlotRegisters s;
 
-        int r = w->attention == INDICATOR_ON ? led_fault(w->port, NULL) : led_attention(w->port, NULL, w->attention);
-        if (r < 0 && r != -EOPNOTSUPP) /* a slot without one has nothing to say in this way */
+        json_object *refused = NULL;
+
+        int r = set(w, &refused);
+        _cleanup_json_ json_object *said = refused;
+        if (r < 0)
                 return r;
+        if (said) {
+                *ret_text = strdup(json_text(said));
+                return *ret_text ? 0 : -ENOMEM;
+        }
         bool writing = is_written(w->port); /* before it is read: what has ended by then is seen */
         r = slot_registers_read(w->port, &s);
         if (r < 0)
@@ -94,8 +140,10 @@ static int do_light(LightWork *w, json_object **ret, char **ret_why) {
 
 int worker_light(WorkerIo *io, json_object *request) {
         const char *port = json_str(request, "port");
-        int attention = indicator_from_string(json_str(request, "attention"));
-        LightWork work = { .port = port, .attention = (Indicator) attention };
+        bool before = streq_ptr(json_str(request, "attention"), "before");
+        int attention = before ? INDICATOR_RESERVED : indicator_from_string(json_str(request, "attention"));
+        LightWork work = { .port = port, .attention = (Indicator) attention, .before = before,
+                           .until_usec = now_monotonic() + json_u64(request, "usec") };
         _cleanup_free_ char *why = NULL;
         json_object *o = NULL;
 
@@ -104,6 +152,51 @@ int worker_light(WorkerIo *io, json_object *request) {
                 worker_send_error(io, "internal", why ?: strerror(-r));
                 return r;
         }
+        worker_send(io, o);
+        return 0;
+}
+
+void light_add_located(json_object *topology) {
+        json_object *slots = json_array(topology, "slots");
+
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *slot = json_at(slots, i);
+                uint64_t now = now_monotonic();
+                Located l;
+
+                if (locate_load(json_str(slot, "port"), &l) >= 0)
+                        json_set_u64(slot, "located_usec", l.until_usec > now ? l.until_usec - now : 0);
+        }
+}
+
+/* apart_work_t */
+static int end_locating(void *port, char **ret_text) {
+        (void) ret_text;
+        return locate_end(port);
+}
+
+void light_end_all_locating(uint64_t end) {
+        _cleanup_json_ json_object *ports = NULL;
+
+        if (locate_list(&ports) < 0)
+                return;
+        for (size_t i = 0; i < json_len(ports); i++) {
+                uint64_t now = now_monotonic(), left = now < end ? end - now : 0;
+                const ApartOptions options = { .interruptible = true, .timeout_usec = left < END_USEC ? left : END_USEC };
+
+                (void) run_apart(end_locating, (void *) json_object_get_string(json_at(ports, i)), &options, NULL);
+        }
+}
+
+int worker_find(WorkerIo *io, json_object *doc) {
+        _cleanup_(request_done) Request request = { 0 };
+
+        int r = request_understand(io, doc, &request);
+        if (r < 0)
+                return r;
+        json_object *o = worker_line("found");
+        json_set_str(o, "slot", request.slot_name);
+        json_set_str(o, "port", request.port);
         worker_send(io, o);
         return 0;
 }

@@ -52,5 +52,12 @@ int worker_certificates(WorkerIo *io);
 /* `light`: sets a slot's attention LED and reads its lights back. */
 int worker_light(WorkerIo *io, json_object *request);
 
+/* How long lights blink for somebody still, in the slots of a look (led/locate.h); and ends all of them, by then or not at all. */
+void light_add_located(json_object *topology);
+void light_end_all_locating(uint64_t end);
+
+/* `find`: which slot a name means. */
+int worker_find(WorkerIo *io, json_object *request);
+
 /* `stays`: the cards whose memory will not leave again; before that it brings memory that has come online, where the policy says so. */
 int worker_stays(WorkerIo *io, json_object *request);

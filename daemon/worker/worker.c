@@ -33,6 +33,7 @@ static int look(WorkerIo *io, json_object **ret) {
         }
         *ret = topology_to_json(t);
         last_seen_update(t, *ret);
+        light_add_located(*ret);
         return 0;
 }
 
@@ -165,6 +166,7 @@ static const struct Verb {
         { "test-report", .answer = worker_test_report },
         { "certificates", .run = worker_certificates },
         { "light", .answer = worker_light },
+        { "find", .answer = worker_find },
         { "sub-uids", .run = verb_sub_uids },
         { "stays", .answer = worker_stays },
         { "check-policy", .answer = verb_check_policy },
@@ -215,6 +217,6 @@ int main(int argc, char *argv[]) {
                 if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|test-report|certificates|light|sub-uids|stays|check-policy|hooks|snapshot|rights|denied (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|test-report|certificates|light|find|sub-uids|stays|check-policy|hooks|snapshot|rights|denied (started for safe-removed)\n");
         return 64;
 }

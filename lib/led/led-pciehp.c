@@ -75,6 +75,17 @@ int led_attention(const char *port, const char *address, Indicator attention) {
         return port ? slot_indicators_write(port, INDICATOR_RESERVED, attention) : -EOPNOTSUPP;
 }
 
+int led_blink(const char *port) {
+        _cleanup_free_ char *path = NULL;
+
+        if (slot_lights_are_foreign(port))
+                return -EOPNOTSUPP;
+        int r = attention_path(port, NULL, &path);
+        if (r >= 0 && path)
+                r = attention_attribute(path, attention_words[INDICATOR_BLINK]);
+        return r >= 0 && path ? 0 : r == -ENOENT || r == -ENODEV || r >= 0 ? -EBUSY : r;
+}
+
 int led_fault(const char *port, const char *address) {
         int r = led_attention(port, address, INDICATOR_ON);
 

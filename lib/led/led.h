@@ -5,7 +5,7 @@
 #include "kernel/pci/pcie-slot.h"
 
 /* What the slot's indicators say. "Safe" is the power indicator off with the attention indicator off (PCI Express Base
- * Specification 6.7.1.1); attention on is a fault; attention blinking is *locate* and none of ours. */
+ * Specification 6.7.1.1); attention on is a fault; attention blinking shows somebody the way to the slot (locate.h), and says nothing about its card. */
 typedef enum LedState {
         LED_WORKING,  /* power blinking */
         LED_SAFE,     /* power off, attention off */
@@ -26,6 +26,9 @@ int led_show_held(const char *port, Indicator power, Indicator attention);
  * ("DDDD:BB:DD") says which one is meant where the slot has no port (NULL). 0, or a negative errno (-EOPNOTSUPP: the slot has no such
  * indicator that is ours). The value is read back. */
 int led_attention(const char *port, const char *address, Indicator attention);
+
+/* Has the attention indicator blink, only by the attribute of the driver that has the slot: -EBUSY where none has it. The value is read back. */
+int led_blink(const char *port);
 
 /* Says "do not pull": the attention indicator is turned on, or, in a slot that has none, the power indicator. As led_attention(). */
 int led_fault(const char *port, const char *address);

@@ -139,6 +139,27 @@ class Rights(UsersTest):
         self.assertEqual([error for error, text in answers[:2]], [None] * 2)
         self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
 
+    def test_locate(self):
+        """By name or at the slot itself, once polkit says so; and nobody has workers without end started."""
+        polkit = self.polkit(NO)
+        self.refused("Locate", "su", ("2", 60), action="locate")
+        self.assertEqual((polkit.asked[-1].action, polkit.asked[-1].details), (f"{NAME}.locate", {"slot": "2", "serial": "0x1"}))
+        self.refused("Locate", "su", ("2", 0), action="locate")
+        self.refused("Locate", "u", (60,), action="locate", path=f"{ROOT}/slot/_32", interface=f"{NAME}.Slot")
+        self.assertFalse(self.noted("light"))
+        polkit.says = lambda question: YES
+        self.assertEqual(self.ask("Locate", "su", ("2", 60))(), (None, f"{ROOT}/slot/_32"))
+        self.assertEqual(self.slot("2", "AttentionLed"), "blink")
+
+        def flood(connect, say):
+            c = connect()
+            answers = [c.answer(c.send("Locate", "u", (60,), path=f"{ROOT}/slot/_32", interface=f"{NAME}.Slot"), 60) for _ in range(40)]
+            say([(m.error, m.text) for m in answers])
+        answers = self.as_user(OTHER, flood)()
+        self.assertIn(None, [error for error, text in answers])
+        self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
+        self.assertLess(len(self.noted("light")), 25)
+
     def test_every_action_of_the_plan(self):
         self.write("play/rights", "remove end-processes force-kill sanitize")
         polkit = self.polkit(lambda question: NO if question.action.endswith("force-kill") else YES)

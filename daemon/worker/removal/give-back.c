@@ -25,6 +25,7 @@ enum {
 
 #define LATE_USEC (10 * USEC_PER_SEC)   /* from the end of all that a give-back may take to its being given up */
 #define LIGHT_USEC (2 * USEC_PER_SEC)
+#define LOCATED_USEC (4 * USEC_PER_SEC) /* for all lights that show somebody the way */
 #define GUARD_USEC (10 * USEC_PER_SEC)  /* for all slots; what it has not given back by then it tries again by itself */
 
 #define WHY "the service was stopped, and the records of removals do not answer"
@@ -103,6 +104,7 @@ int worker_give_back(WorkerIo *io) {
         uint64_t end = now_monotonic() + give_back_usec();
         int status = 0;
 
+        light_end_all_locating(now_monotonic() + LOCATED_USEC); /* nobody counts the time any more */
         pid_t parent = getpid(), pid = fork();
         if (pid == 0) {
                 if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)

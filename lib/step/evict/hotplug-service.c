@@ -4,6 +4,7 @@
 #include "kernel/pci/held-slot.h"
 #include "kernel/sysfs/driver.h"
 #include "led/led.h"
+#include "led/locate.h"
 #include "step/evict/hotplug-service.h"
 
 static const char bus[] = "pci_express";
@@ -16,6 +17,13 @@ int hotplug_service_driven(json_object *args, StepRun *run) {
         return r < 0 ? step_fail(run, r, "hot-plug service %s cannot be read: %s", service, strerror(-r)) : r;
 }
 
+/* Not while it shows somebody the way, which is over with the hold. */
+static Indicator attention_before(const char *port, Indicator attention) {
+        Located l;
+
+        return attention == INDICATOR_BLINK && locate_load(port, &l) >= 0 ? l.before : attention;
+}
+
 /* The power LED not as it was but as it should be: blinking is the pending removal itself, which ends when the hold is undone. */
 json_object *hotplug_service_args(const char *port, const char *service, const SlotRegisters *hold) {
         json_object *args = json_object_new_object();
@@ -24,9 +32,22 @@ json_object *hotplug_service_args(const char *port, const char *service, const S
         json_set_str(args, "service", service);
         if (hold) {
                 json_set_str(args, "power_led", !hold->has_power_indicator ? "reserved" : hold->power_on ? "on" : "off");
-                json_set_str(args, "attention_led", indicator_to_string(hold->attention));
+                json_set_str(args, "attention_led", indicator_to_string(attention_before(port, hold->attention)));
         }
         return args;
+}
+
+/* Nobody who looks for the slot is to be led to a card that is on its way. Whoever has it blink can do so no more: his attribute went with the driver.
+ * What cannot be written now stays on record. */
+static int end_locating(const char *port) {
+        Located l;
+
+        int r = locate_load(port, &l);
+        if (r >= 0)
+                r = l.before == INDICATOR_OFF ? led_show_held(port, INDICATOR_RESERVED, INDICATOR_OFF) : 0;
+        if (r >= 0)
+                locate_forget(port);
+        return r;
 }
 
 int hotplug_service_take(json_object *args, StepRun *run) {
@@ -45,7 +66,9 @@ int hotplug_service_take(json_object *args, StepRun *run) {
 
         /* An indicator that cannot be set (lockdown closes the configuration space) must not keep a card from being
          * removed: it then says less than the truth, never more. */
-        r = led_show_held(json_str(args, "port"), INDICATOR_BLINK, INDICATOR_RESERVED);
+        r = end_locating(json_str(args, "port"));
+        if (r != -EINPROGRESS)
+                r = led_show_held(json_str(args, "port"), INDICATOR_BLINK, INDICATOR_RESERVED);
         return r == -EINPROGRESS ? step_fail(run, r, "a write to the registers of port %s has not come back", json_str(args, "port")) : 0;
 }
 
