@@ -12,7 +12,7 @@
 
 enum {
         SECONDS_MAX = 24 * 3600,
-        LIMIT_MAX = 10000,
+        LIMIT_MAX = 10000, LOCATE_MAX = 3600,
         OPERAND_MAX = 4096,     /* a path's longest */
         HELP_COLUMNS = 80,
         HELP_INDENT = 32,       /* where the words about an option begin */
@@ -37,6 +37,7 @@ enum {
         OPT_WHO,
         OPT_WHY,
         OPT_MODE,
+        OPT_FOR, OPT_OFF, OPT_WAIT, /* of locate and replace */
 };
 
 /* One row per option: what getopt_long() gets, what --help says, and which verbs take it all come from here. */
@@ -179,23 +180,26 @@ static ExitCode set_host(Args *a, const char *value) {
 }
 
 static const OptionRow option_rows[] = {
-        { "plan", 'p', "DIGEST", "remove restore", set_digest, "only if the plan still has this digest" },
-        { "grace", 'g', "SEC", "plan explain remove", NULL, "wait SEC after the announcement before taking anything away",
+        { "plan", 'p', "DIGEST", "remove restore replace", set_digest, "only if the plan still has this digest" },
+        { "grace", 'g', "SEC", "plan explain remove replace", NULL, "wait SEC after the announcement before taking anything away",
           NUMBER(grace_sec, SECONDS_MAX) },
-        { "offline-timeout", 't', "SEC", "plan explain remove", NULL, "give up on a memory block after SEC",
+        { "offline-timeout", 't', "SEC", "plan explain remove replace", NULL, "give up on a memory block after SEC",
           NUMBER(offline_timeout_sec, SECONDS_MAX) },
-        { "zone-normal", 'z', "try|refuse", "plan explain remove", set_zone_normal, "what to do about memory in ZONE_NORMAL" },
-        { "force", OPT_FORCE, "WORDS", "plan explain remove", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
-        { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove", set_acknowledge, "the kernel's errors are not about this card" },
-        { "ignore-inhibitors", OPT_IGNORE_INHIBITORS, NULL, "plan explain remove", NULL, "whoever keeps it is not asked", FLAG(ignore_inhibitors) },
-        { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove", set_sanitize,
+        { "zone-normal", 'z', "try|refuse", "plan explain remove replace", set_zone_normal, "what to do about memory in ZONE_NORMAL" },
+        { "force", OPT_FORCE, "WORDS", "plan explain remove replace", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
+        { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove replace", set_acknowledge, "the kernel's errors are not about this card" },
+        { "ignore-inhibitors", OPT_IGNORE_INHIBITORS, NULL, "plan explain remove replace", NULL, "whoever keeps it is not asked", FLAG(ignore_inhibitors) },
+        { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove replace", set_sanitize,
           "have the card erase itself; persistent data: give its serial" },
-        { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore", set_equal_card, "whether another card of the same make and size will do" },
-        { "dry-run", OPT_DRY_RUN, NULL, "remove restore cancel self-test", NULL, "print the plan, do nothing", FLAG(dry_run) },
-        { "yes", 'y', NULL, "remove restore cancel self-test", NULL, "do not ask on a terminal whether to go ahead", FLAG(yes) },
-        { "no-ask-password", OPT_NO_ASK_PASSWORD, NULL, "remove restore cancel self-test inhibit policy", NULL, "do not ask for authorization", FLAG(no_ask_password) },
+        { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore replace", set_equal_card, "whether another card of the same make and size will do" },
+        { "dry-run", OPT_DRY_RUN, NULL, "remove restore replace cancel self-test", NULL, "print the plan, do nothing", FLAG(dry_run) },
+        { "yes", 'y', NULL, "remove restore replace cancel self-test", NULL, "do not ask on a terminal whether to go ahead", FLAG(yes) },
+        { "no-ask-password", OPT_NO_ASK_PASSWORD, NULL, "remove restore replace cancel self-test inhibit policy locate", NULL, "do not ask for authorization", FLAG(no_ask_password) },
         { "names", OPT_NAMES, NULL, "list", NULL, "every name that a card goes by, one a line (for completions)", FLAG(names) },
         { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
+        { "wait", OPT_WAIT, "SEC", "replace", NULL, "wait for the new card as long as this (default: 1800)", NUMBER(wait_sec, SECONDS_MAX) },
+        { "for", OPT_FOR, "SEC", "locate", NULL, "blink as long as this (default: 60)", NUMBER(for_sec, LOCATE_MAX) },
+        { "off", OPT_OFF, NULL, "locate", NULL, "blink no more", FLAG(off) },
         { "lines", 'n', "N", "history", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },
         { "what", OPT_WHAT, "all|NAMES", "inhibit", NULL, "slots, ports, serial numbers (default: all)", TEXT(what) },
         { "who", OPT_WHO, "TEXT", "inhibit", NULL, "who you are (default: the command)", TEXT(who) },
@@ -206,7 +210,7 @@ static const OptionRow option_rows[] = {
         { "output", 'o', "FILE", "snapshot self-test", set_output, "write it there: the recording, or the report of a test" },
         { "keep-names", OPT_KEEP_NAMES, NULL, "snapshot", NULL, "with names and serial numbers as they are", FLAG(keep_names) },
         { "phase", OPT_PHASE, "PHASE", "hook-test", set_phase, "query, pre, undo, post or restore: this phase alone" },
-        { "host", 'H', "HOST", "list show plan explain remove restore cancel self-test status monitor watch history verify certificate inhibitors holders", set_host,
+        { "host", 'H', "HOST", "list show plan explain remove restore replace cancel self-test locate status monitor watch history verify certificate inhibitors holders", set_host,
           "on that machine, by ssh: [USER@]HOST[:PORT]" },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },

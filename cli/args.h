@@ -22,9 +22,9 @@ typedef struct Args {
         const char *sanitize;           /* "yes", or serial numbers with commas between them */
         const char *self_test;          /* "held", "power": no removal, but a test */
         const char *phase;              /* of a hook */
-        uint32_t grace_sec, offline_timeout_sec, limit;
-        bool has_grace_sec, has_offline_timeout_sec, has_limit;
-        bool no_wait, dry_run, with_power, ignore_inhibitors, yes, names, no_ask_password, verify, keep_names, no_legend, no_color, no_pager;
+        uint32_t grace_sec, offline_timeout_sec, limit, for_sec, wait_sec;
+        bool has_grace_sec, has_offline_timeout_sec, has_limit, has_for_sec, has_wait_sec;
+        bool no_wait, dry_run, with_power, off, ignore_inhibitors, yes, names, no_ask_password, verify, keep_names, no_legend, no_color, no_pager;
         bool help, version;
 } Args;
 
@@ -48,7 +48,7 @@ struct Verb {
         bool command;                   /* its operands are a COMMAND: an option behind the first is that command's */
         bool pages;                     /* prints a document and ends: wrapped on a terminal, and in a pager if it is long */
         VerbGroup group;
-        ExitCode codes[10];             /* what it may return beside those that every verb may return (0 1 64 69 75 77); for --help */
+        ExitCode codes[12];             /* what it may return beside those that every verb may return (0 1 64 69 75 77); for --help */
         bool (*takes_verb)(const char *verb); /* after its operand comes a command line of one of these verbs */
 };
 

@@ -14,6 +14,7 @@ const ExitCodeRow exit_code_table[] = {
         { CODE_AMBIGUOUS,      "ambiguous",      "the name means more than one card" },
         { CODE_STALE,          "stale",          "the machine has changed since the plan was made" },
         { CODE_NOT_PROVEN,     "not-proven",     "verification failed: a slot is not proven safe, a certificate was altered, or something is not as before a self-test" },
+        { CODE_NO_CARD,        "no-card",        "the card is removed, and no other one has come in time" },
         { CODE_USAGE,          "usage",          "wrong command line, or a malformed name" },
         { CODE_UNREACHABLE,    "unreachable",    "the daemon or the bus cannot be reached" },
         { CODE_BUSY,           "busy",           "busy, try again later" },
@@ -34,6 +35,7 @@ static const struct {
         { "org.saferemove1.Error.AmbiguousName", CODE_AMBIGUOUS },
         /* It exists, but no plan could ever take it out: a refusal, not a typing error. */
         { "org.saferemove1.Error.NoSlot", CODE_BLOCKED },
+        { "org.saferemove1.Error.NoLight", CODE_BLOCKED },
         { "org.saferemove1.Error.Busy", CODE_BUSY },
         { "org.saferemove1.Error.NotRunning", CODE_NOTHING },
         { "org.saferemove1.Error.TooLate", CODE_BLOCKED },

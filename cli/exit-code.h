@@ -18,6 +18,7 @@ typedef enum ExitCode {
         CODE_AMBIGUOUS = 9,
         CODE_STALE = 10,
         CODE_NOT_PROVEN = 11,
+        CODE_NO_CARD = 12,
         CODE_USAGE = 64,
         CODE_UNREACHABLE = 69,
         CODE_BUSY = 75,

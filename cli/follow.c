@@ -102,9 +102,7 @@ static void on_daemon(bool runs, void *userdata) {
 }
 
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
-        Follow *f = userdata;
-
-        f->signal = (int) si->ssi_signo;
+        *(int *) userdata = (int) si->ssi_signo;
         return 0;
 }
 
@@ -121,7 +119,7 @@ static const ListenHandler listen_handler = {
         .match = match,
 };
 
-static int add_signals(Follow *f) {
+int follow_signals(sd_event *event, int *ret) {
         static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
         sigset_t set;
 
@@ -131,7 +129,7 @@ static int add_signals(Follow *f) {
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
         for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
-                int r = sd_event_add_signal(f->event, NULL, signals[i], on_signal, f);
+                int r = sd_event_add_signal(event, NULL, signals[i], on_signal, ret);
                 if (r < 0)
                         return r;
         }
@@ -146,7 +144,7 @@ ExitCode follow_prepare(Follow *f, sd_bus *bus) {
         if (r >= 0)
                 r = listen_start(&f->listen, bus, f->event, &listen_handler, f);
         if (r >= 0)
-                r = add_signals(f);
+                r = follow_signals(f->event, &f->signal);
         return r < 0 ? client_fail(r, NULL) : CODE_DONE;
 }
 

@@ -23,6 +23,9 @@ typedef struct Follow {
         json_object *result;    /* safe-remove/removal/1 */
 } Follow;
 
+/* The number of the signal that ends a wait goes to *ret, which is 0 until then and lives as long as the event loop. */
+int follow_signals(sd_event *event, int *ret);
+
 void follow_done(Follow *f);
 #define _cleanup_follow_ _cleanup_(follow_done)
 

@@ -117,6 +117,7 @@ ExitCode verb_list(const Args *a) {
                 puts("no hot-plug slots");
         if (output.json == JSON_OFF) {
                 print_left(topology);
+                slots_print_located(slots, NULL);
                 slots_print_stays(slots, NULL);
                 print_vanished(topology);
         }

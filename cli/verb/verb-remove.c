@@ -52,29 +52,40 @@ static ExitCode plan_only(const Args *a, const char *plan_command, ExitCode (*as
         return exit_code_of_plan(plan);
 }
 
-ExitCode verb_remove(const Args *a) {
-        _cleanup_json_ json_object *plan = NULL;
-        _cleanup_free_ char *serials = NULL;
+ExitCode remove_prepare(const Args *a, Args *with, RemoveAnswers *answers) {
         ExitCode code = CODE_DONE;
-        Args with = *a;
         bool yes;
 
-        if (a->dry_run)
-                return plan_only(a, "plan", client_plan);
+        *with = *a;
         if (streq_ptr(a->sanitize, "yes") && output.json == JSON_OFF && isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
-                code = ask_serials(a, &plan, &serials);
+                code = ask_serials(a, &answers->plan, &answers->serials);
                 if (code != CODE_DONE)
                         return code;
-                if (serials) /* of another request: this plan is blocked for want of them */
-                        json_object_put(TAKE_PTR(plan));
-                with.sanitize = serials ?: a->sanitize;
+                if (answers->serials) /* of another request: this plan is blocked for want of them */
+                        json_object_put(TAKE_PTR(answers->plan));
+                with->sanitize = answers->serials ?: a->sanitize;
         }
         /* Who gives the digest has seen the plan; what is forced or erased, and who is passed over, is told once more. */
         if (confirm_can_ask(a) && (!a->digest || a->force || a->sanitize || a->ignore_inhibitors)) {
-                code = confirm(&with, client_plan, &plan, &yes);
-                if (code == CODE_DONE && streq_ptr(json_str(plan, "verdict"), "ready") && !a->digest)
-                        with.digest = json_str(plan, "digest");
+                code = confirm(with, client_plan, &answers->plan, &yes);
+                if (code == CODE_DONE && streq_ptr(json_str(answers->plan, "verdict"), "ready") && !a->digest)
+                        with->digest = json_str(answers->plan, "digest");
         }
+        return code;
+}
+
+void remove_answers_done(RemoveAnswers *answers) {
+        json_object_put(answers->plan);
+        free(answers->serials);
+}
+
+ExitCode verb_remove(const Args *a) {
+        _cleanup_(remove_answers_done) RemoveAnswers answers = { 0 };
+        Args with;
+
+        if (a->dry_run)
+                return plan_only(a, "plan", client_plan);
+        ExitCode code = remove_prepare(a, &with, &answers);
         return code == CODE_DONE ? ask_and_follow(&with, "removal", client_remove) : code;
 }
 

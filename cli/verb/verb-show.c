@@ -45,8 +45,10 @@ ExitCode verb_show(const Args *a) {
         else {
                 card_view_print(view);
                 /* What the daemon has found when the card came; that it does not answer any more is no reason to show less. */
-                if (client_objects(bus, &slots, &removals) == CODE_DONE)
+                if (client_objects(bus, &slots, &removals) == CODE_DONE) {
+                        slots_print_located(slots, slot);
                         slots_print_stays(slots, slot);
+                }
         }
         return CODE_DONE;
 }

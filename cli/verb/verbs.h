@@ -12,6 +12,8 @@ ExitCode verb_explain(const Args *a);
 ExitCode verb_remove(const Args *a);
 ExitCode verb_restore(const Args *a);
 ExitCode verb_self_test(const Args *a);
+ExitCode verb_replace(const Args *a);
+ExitCode verb_locate(const Args *a);
 ExitCode verb_cancel(const Args *a);
 ExitCode verb_status(const Args *a);
 ExitCode verb_monitor(const Args *a);
@@ -31,3 +33,13 @@ ExitCode verb_simulate(const Args *a);
 ExitCode simulate_start(const char *machine);
 bool simulate_takes_verb(const char *verb);
 ExitCode verb_hook_test(const Args *a);
+
+/* What somebody at a terminal has said yes to, and what he typed for it: `with` borrows from it. */
+typedef struct RemoveAnswers {
+        json_object *plan;
+        char *serials;
+} RemoveAnswers;
+
+/* Asks what is to be asked before a removal, which is then asked for as `with` has it. */
+ExitCode remove_prepare(const Args *a, Args *with, RemoveAnswers *answers);
+void remove_answers_done(RemoveAnswers *answers);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/util.h"
 #include "cli/text/format.h"
 #include "cli/text/output.h"
 #include "slots-view.h"
@@ -148,3 +149,12 @@ void slots_print_stays(json_object *slots, const char *only) {
         }
 }
 
+void slots_print_located(json_object *slots, const char *only) {
+        for (size_t i = 0; i < json_len(slots); i++) {
+                const char *name = json_str(json_at(slots, i), "name") ?: "?";
+                _cleanup_free_ char *word = shell_quoted(name);
+
+                if (json_u64(json_at(slots, i), "located_until") > 0 && (!only || streq(only, name)))
+                        printf("slot %s: its attention LED blinks so that somebody finds it (safe-remove locate %s --off)\n", name, word);
+        }
+}

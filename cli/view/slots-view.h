@@ -16,3 +16,6 @@ void slots_print_small(json_object *slots);
 
 /* Warnings of slots of which the daemon has said so; `only` NULL: of all. */
 void slots_print_stays(json_object *slots, const char *only);
+
+/* Those whose light shows somebody the way; `only` NULL: all. */
+void slots_print_located(json_object *slots, const char *only);

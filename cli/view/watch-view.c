@@ -215,6 +215,7 @@ static Section print_slots(json_object *slots, size_t left_out) {
                 puts("no hot-plug slots");
         if (left_out > 0)
                 printf("%s(%zu more slots)%s\n", color_start(COLOR_DIM), left_out, color_end());
+        slots_print_located(slots, NULL);
         slots_print_stays(slots, NULL);
         return section_of(output_take());
 }

@@ -351,6 +351,10 @@ def machine():
         if (STATE / f"off-{slot['name']}").exists():
             slot.update(card=None, power="off", power_led="off")
             topology["memdevs"] = [m for m in topology["memdevs"] if m["slot"] != slot["name"]]
+        if (STATE / f"other-{slot['name']}").exists() and slot["card"]:
+            slot["card"]["serial"] = "0x77"
+        if (STATE / f"blinks-{slot['name']}").exists():
+            slot.update(attention_led="blink", located_usec=60000000)
     return topology
 
 
@@ -399,6 +403,22 @@ def verify():
         holds=all(p["holds"] for p in probes), power_led="off", attention_led="off", probes=probes, asked_usec=1767225600000000)
 
 
+def find_slot():
+    request = hear()
+    say(type="found", slot=find(request), port=plan_of(find(request), request)["slot"]["port"])
+
+
+def light():
+    request = hear()
+    slot = [slot for slot in machine()["slots"] if slot["port"] == request["port"]][0]
+    blinks = STATE / f"blinks-{slot['name']}"
+    if request["attention"] == "blink":
+        blinks.touch()
+    else:
+        blinks.unlink(missing_ok=True)
+    say(type="led", power=slot["power_led"], attention="blink" if blinks.exists() else "off", writing=False)
+
+
 def certificates():
     """What it says is canned too: what is true of the records is the real worker's to find out."""
     altered = (STATE / "altered").exists()
@@ -408,4 +428,4 @@ def certificates():
         pruned=1 if altered else 0, problems=problems)
 
 
-{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "test-report": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "stays": stays, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()
+{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "test-report": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "stays": stays, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "find": find_slot, "light": light, "certificates": certificates}[sys.argv[1]]()

@@ -102,10 +102,27 @@ CASES = [
     ("history-self-test", ["history", "-n3"]),
     ("restore-stale", ["restore", "7", "--plan=00000000"]),
     ("restore-dry-stale", ["restore", "--dry-run", "7", "--plan=00000000"]),
+    ("locate", ["locate", "7"]),
+    ("locate-json", ["locate", "slot:7", "--for=30", "--json"]),
+    ("list-located", ["list"]),
+    ("locate-off", ["locate", "7", "--off"]),
+    ("locate-off-again", ["locate", "7", "--off", "--json=pretty"]),
+    ("locate-safe", ["locate", "2"]),
+    ("locate-stuck", ["locate", "6"]),
+    ("locate-unknown", ["locate", "99"]),
+    ("locate-contradicts", ["locate", "7", "--off", "--for=5"]),
+    ("locate-too-long", ["locate", "7", "--for=3601"]),
+    ("replace-nobody", ["replace", "2", "--wait=0"]),
+    ("replace-nobody-json", ["replace", "2", "--wait=0", "--json"]),
+    ("replace-blocked", ["replace", "3"]),
+    ("replace-restored", ["replace", "5"]),
+    ("replace-stuck-json", ["replace", "6", "--json"]),
+    ("replace-nothing", ["replace", "4"]),
+    ("replace-dry", ["replace", "2", "--dry-run"]),
 ]
 
 # What differs from run to run and from user to user.
-VARIES = re.compile(r'"(started_usec|by_uid|uid|pid)": ?\d+')
+VARIES = re.compile(r'"(started_usec|located_until|by_uid|uid|pid)": ?\d+')
 # json-c before 0.17 writes these over two lines.
 EMPTY = re.compile(r"([\[{])\s+([\]}])")
 

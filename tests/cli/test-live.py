@@ -184,6 +184,8 @@ NAMES = {"3", "0000:0e:00.0", "mem2", "serial:0x2", "port:0000:0c:01.0", "region
 
 def test_completion(bus):
     expect("explain" in complete(bus, "") and complete(bus, "rem") == ["remove"], "verbs")
+    expect("4" in complete(bus, "locate", "") and "4" not in complete(bus, "replace", ""), "the empty slot, to be found and to be replaced")
+    expect("--off" in complete(bus, "locate", "2", "--") and "--wait" in complete(bus, "replace", "2", "--"), "options of locate and replace")
     expect(NAMES <= set(complete(bus, "plan", "")), complete(bus, "plan", ""))
     expect("4" not in complete(bus, "plan", "") and "4" in complete(bus, "verify", ""), "the empty slot")
     expect(complete(bus, "plan", "0000", ":", "0e", ":", "") == ["00.0"], complete(bus, "plan", "0000", ":", "0e", ":", ""))
@@ -218,7 +220,7 @@ def test_completion_of_fish(bus):
         expect(r.returncode == 0 and not r.stderr, f"{r.returncode}: {r.stderr}")
         return [entry.split("\t")[0] for entry in r.stdout.splitlines()]
 
-    expect({"remove", "restore"} == set(fish("safe-remove re")), fish("safe-remove re"))
+    expect({"remove", "replace", "restore"} == set(fish("safe-remove re")), fish("safe-remove re"))
     expect(NAMES <= set(fish("safe-remove plan ")) and "4" not in fish("safe-remove plan "), fish("safe-remove plan "))
     expect("4" in fish("safe-remove verify "), "the empty slot")
     expect("--plan" in fish("safe-remove remove 2 --p") and "--plan" not in fish("safe-remove plan 2 --p"), "options")
@@ -241,6 +243,53 @@ def test_completion_of_zsh(bus):
         t.type(b"\x15\n")
     t.type(b"exit\n")
     t.finish()
+
+
+def test_replace(bus):
+    """The whole way, over a restart of the daemon while it waits, with another card and with the same one."""
+    def begin(slot, *more):
+        p = subprocess.Popen([bus.cli, "replace", slot, "--yes", *more], env=bus.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for((bus.state / f"off-{slot}").exists, "the removal")
+        wait_for(lambda: [s["card_address"] for s in json.loads(bus.run("list", "--json").stdout)["slots"] if s["name"] == slot] == [""], "the empty slot")
+        return p
+
+    def insert(slot):
+        (bus.state / f"off-{slot}").unlink()
+        bus.run("list")  # the daemon looks
+
+    (bus.state / "off-2").unlink(missing_ok=True)
+    bus.run("list")
+    p = begin("2")
+    bus.kill_daemon()
+    bus.start_daemon()
+    (bus.state / "other-2").touch()
+    insert("2")
+    out, err = p.communicate(timeout=60)
+    expect(p.returncode == 0 and err == "", f"exit {p.returncode}: {out}{err}")
+    story = [line for line in out.split("\n") if line.startswith(("slot 2", "waiting", "restoration", "  to have"))]
+    expect([line.split(":")[-1].split("  ")[0] for line in story][:3] == [" safe to pull", " pull the card, serial 0x1, and put the new one in", " safe-remove locate 2"], f"{story}")
+    expect(story[3] == "waiting for the new card, at most 30 min 00 s", story[3])
+    expect(story[4] == "slot 2: card 0000:0d:00.0, mem1, serial 0x77 is in: another one", story[4])
+    expect(story[-1] == "slot 2: rebuilt: what removal 1 took down is there again", story[-1])
+    (bus.state / "other-2").unlink()
+    bus.run("list")
+
+    p = begin("2", "--json")
+    insert("2")
+    out, err = p.communicate(timeout=60)
+    document = json.loads(out)
+    expect((p.returncode, document["exit"], document["same_card"], document["next"]) == (0, 0, True, None), out)
+    expect(document["removed"]["outcome"] == "safe" and document["card"]["serial"] == "0x1" and document["restored"]["outcome"] == "rebuilt", out)
+
+    # Nobody has to wait.
+    t = Terminal(bus, "replace", "2", "--yes")
+    t.wait_for("waiting for the new card")
+    t.type(b"\x03")
+    expect(t.finish() == 130, t.output)
+    expect("when the new card is in: safe-remove restore 2" in t.output.replace("\r\n", " "), t.output)
+    expect(bus.run("restore", "2").returncode == 0, "and that works")
+    (bus.state / "off-2").unlink()
+    bus.run("list")
 
 
 def test_altered_certificate(bus):
@@ -304,7 +353,7 @@ def main():
     try:
         bus.start_daemon()
         for test in (test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
-                     test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
+                     test_replace, test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)
     except BaseException:
