@@ -37,9 +37,7 @@ json_object *hotplug_service_args(const char *port, const char *service, const S
         return args;
 }
 
-/* Nobody who looks for the slot is to be led to a card that is on its way. Whoever has it blink can do so no more: his attribute went with the driver.
- * What cannot be written now stays on record. */
-static int end_locating(const char *port) {
+int hotplug_service_end_locating(const char *port) {
         Located l;
 
         int r = locate_load(port, &l);
@@ -66,7 +64,7 @@ int hotplug_service_take(json_object *args, StepRun *run) {
 
         /* An indicator that cannot be set (lockdown closes the configuration space) must not keep a card from being
          * removed: it then says less than the truth, never more. */
-        r = end_locating(json_str(args, "port"));
+        r = hotplug_service_end_locating(json_str(args, "port"));
         if (r != -EINPROGRESS)
                 r = led_show_held(json_str(args, "port"), INDICATOR_BLINK, INDICATOR_RESERVED);
         return r == -EINPROGRESS ? step_fail(run, r, "a write to the registers of port %s has not come back", json_str(args, "port")) : 0;

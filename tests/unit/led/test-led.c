@@ -8,6 +8,8 @@
 #include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/attr.h"
 #include "led/led.h"
+#include "led/locate.h"
+#include "step/evict/hotplug-service.h"
 #include "tests/unit/test.h"
 
 #define SLOTS "/sys/bus/pci/slots"
@@ -80,6 +82,91 @@ static uint8_t control_byte(unsigned byte) {
         return b;
 }
 
+/* What the kernel would make of the attribute. */
+static void put_attention(Indicator attention) {
+        _cleanup_close_ int fd = open(CONFIG, O_RDWR | O_CLOEXEC);
+        uint8_t b = (uint8_t) ((control_byte(0) & ~PCI_EXP_SLTCTL_AIC) | attention << 6);
+
+        CHECK(fd >= 0 && pwrite(fd, &b, 1, CAP + PCI_EXP_SLTCTL) == 1);
+}
+
+/* Whoever blinks it knows what was there before, and writes nothing over what somebody else has to say. */
+static void test_locate(void) {
+        _cleanup_json_ json_object *ports = NULL;
+        Located l;
+
+        put_attention(INDICATOR_OFF);
+        put(SLOTS "/2-1/attention", "0\n");
+        CHECK_INT(locate_load(PORT, &l), -ENOENT);
+        CHECK_INT(locate_end(PORT), 0);
+        check_attention("2-1", "0");
+
+        CHECK_INT(locate_begin(PORT, 1234), 0);
+        check_attention("2-1", "2");
+        put_attention(INDICATOR_BLINK);
+        CHECK_INT(locate_load(PORT, &l), 0);
+        CHECK_INT(l.until_usec, 1234);
+        CHECK_INT(l.before, INDICATOR_OFF);
+        CHECK_INT(locate_list(&ports), 0);
+        CHECK(json_len(ports) == 1 && json_has_string(ports, PORT));
+
+        /* For longer: what was before it stays what it was. */
+        CHECK_INT(locate_begin(PORT, 2345), 0);
+        CHECK_INT(locate_load(PORT, &l), 0);
+        CHECK(l.until_usec == 2345 && l.before == INDICATOR_OFF);
+        CHECK_INT(locate_end(PORT), 0);
+        check_attention("2-1", "0");
+        CHECK_INT(locate_load(PORT, &l), -ENOENT);
+
+        /* Somebody else's, which goes on. */
+        put(SLOTS "/2-1/attention", "2\n");
+        CHECK_INT(locate_begin(PORT, 1), 0);
+        CHECK_INT(locate_load(PORT, &l), 0);
+        CHECK_INT(l.before, INDICATOR_BLINK);
+        CHECK_INT(locate_end(PORT), 0);
+        check_attention("2-1", "2");
+
+        /* A fault that came meanwhile is left alone, and one that is there is not made to blink. */
+        put_attention(INDICATOR_OFF);
+        CHECK_INT(locate_begin(PORT, 1), 0);
+        put_attention(INDICATOR_ON);
+        put(SLOTS "/2-1/attention", "1\n");
+        CHECK_INT(locate_end(PORT), 0);
+        check_attention("2-1", "1");
+        CHECK_INT(locate_begin(PORT, 1), -EUCLEAN);
+        check_attention("2-1", "1");
+        CHECK_INT(locate_load(PORT, &l), -ENOENT);
+        CHECK_INT(locate_load("../../" PORT, &l), -ENOENT);
+}
+
+/* Where nobody drives the slot it is held for something, and its registers are not for this. */
+static void test_locate_held(void) {
+        put_attention(INDICATOR_OFF);
+        CHECK_INT(rename(SLOTS "/2-1/attention", SLOTS "/2-1/away"), 0);
+        CHECK_INT(led_blink(PORT), -EBUSY);
+        CHECK_INT(locate_begin(PORT, 1), -EBUSY);
+        CHECK_INT(control_byte(0) & PCI_EXP_SLTCTL_AIC, INDICATOR_OFF << 6);
+        CHECK_INT(locate_end(PORT), 0);
+        CHECK_INT(rename(SLOTS "/2-1/away", SLOTS "/2-1/attention"), 0);
+}
+
+/* A hold puts back what was there before, and finds that where it undoes itself. */
+static void test_locate_and_hold(void) {
+        SlotRegisters s = { .has_power_indicator = true, .power_on = true, .has_attention_indicator = true, .attention = INDICATOR_BLINK };
+        Located l;
+
+        put_attention(INDICATOR_OFF);
+        CHECK_INT(locate_begin(PORT, 1), 0);
+        put_attention(INDICATOR_BLINK);
+        _cleanup_json_ json_object *args = hotplug_service_args(PORT, "none", &s);
+        CHECK_STR(json_str(args, "attention_led"), "off");
+        CHECK_INT(hotplug_service_end_locating(PORT), 0);
+        CHECK_INT(control_byte(0) & PCI_EXP_SLTCTL_AIC, INDICATOR_OFF << 6);
+        CHECK_INT(locate_load(PORT, &l), -ENOENT);
+        _cleanup_json_ json_object *others = hotplug_service_args(PORT, "none", &s);
+        CHECK_STR(json_str(others, "attention_led"), "blink");
+}
+
 /* While pciehp is away the registers are written; where there is no attention indicator a fault shows on the other one. */
 static void test_registers(void) {
         uint32_t caps;
@@ -107,8 +194,14 @@ static void test_foreign(void) {
 }
 
 int main(void) {
+        char folder[] = "/tmp/test-led.XXXXXX";
+
+        CHECK(mkdtemp(folder) && setenv("SAFE_REMOVE_RUN_DIR", folder, true) == 0);
         test_by_port();
         test_folders();
+        test_locate();
+        test_locate_held();
+        test_locate_and_hold();
         test_registers();
         test_foreign();
         return EXIT_SUCCESS;
