@@ -101,6 +101,10 @@ static bool is_settled(const Light *l) {
 
 static void try(Light *l);
 
+static bool shows_the_way(const Light *l) {
+        return streq(l->wanted, "blink") || streq(l->wanted, BEFORE);
+}
+
 static int want(Light *l, const char *attention) {
         char *wanted = strdup(attention);
         if (!wanted)
@@ -261,7 +265,8 @@ int light_locate(Manager *m, ManagedSlot *s, uint64_t usec, light_done_t done, v
         const char *port = slot_get(s, SLOT_TEXT_PORT);
         Light *l = light_of(m, port);
 
-        if (l && l->done)
+        /* What else is wanted of it is not forgotten for that. */
+        if (l && (l->done || !shows_the_way(l)))
                 return -EBUSY;
         int r = l ? 0 : light_new(m, port, &l);
         if (r >= 0)
@@ -301,7 +306,7 @@ static void on_started(Removal *r, void *userdata) {
 
                 if (!slot)
                         continue;
-                slot->light_back = slot->light_back || slot->located_until > 0 || (l && (streq(l->wanted, "blink") || streq(l->wanted, BEFORE)));
+                slot->light_back = slot->light_back || slot->located_until > 0 || (l && shows_the_way(l));
                 slot_not_located(slot);
                 if (!l)
                         continue;

@@ -13,7 +13,8 @@ int light_attention(Manager *m, ManagedSlot *s, const char *attention);
 typedef void (*light_done_t)(Manager *m, const char *port, uint64_t usec, const char *code, const char *why_not, void *userdata);
 
 /* The attention indicator shows somebody the way: it blinks for so long, or (0) is as it was before. What else is wanted of it, then or later, wins, and so does a
- * removal. It is not tried again but to end it, which is done where it fails too. `done` (may be NULL) is called once. -EBUSY: somebody else waits for its answer. */
+ * removal. It is not tried again but to end it, which is done where it fails too. `done` (may be NULL) is called once. -EBUSY: somebody else waits for its answer, or something else
+ * is wanted of it that was not seen yet. */
 int light_locate(Manager *m, ManagedSlot *s, uint64_t usec, light_done_t done, void *userdata);
 
 /* Is anything wanted of it that was not seen yet? */

@@ -94,7 +94,7 @@ void manager_locate(Manager *m, ManagedSlot *s, uint32_t sec, json_object *by, v
                   (uintmax_t) json_u64(by, "pid"), sec > 0 ? "blink" : "blink no more");
         int r = light_locate(m, s, sec * USEC_PER_SEC, on_done, asker);
         if (r == -EBUSY)
-                on_done(m, port, 0, "busy", "it is being set for somebody else at this moment", asker);
+                on_done(m, port, 0, "busy", "its attention LED is being set for something else at this moment", asker);
         else if (r < 0)
                 on_done(m, port, 0, "internal", strerror(-r), asker);
 }

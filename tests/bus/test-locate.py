@@ -137,6 +137,17 @@ class Locate(BusTest):
         self.assertEqual(self.asked(), ["blink", "on"])
         self.assertEqual(self.refused(60)[0], "NoLight")
 
+    def test_fault_that_cannot_be_shown_yet(self):
+        """It is wanted still, whoever wants the blinking to end."""
+        self.locate(600)
+        self.write("play/light-fails", "")
+        self.change_slot("2", card=None, occupied=False, left="memory of it is online", lost=["all"])
+        wait_for(lambda: "cannot be set to on" in self.log(), "the first try")
+        self.assertEqual(self.refused(0)[0], "Busy")
+        os.unlink(self.path("play/light-fails"))
+        self.wait_shown("on", False)
+        self.assertEqual(self.asked(), ["blink", "on"])
+
     def test_fault_at_that_moment(self):
         """The last word is the fault's."""
         self.write("play/slow-blink", "")
