@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "daemon/caller/bus-error.h"
-#include "daemon/manager/locate.h"
+#include "daemon/manager/light.h"
 #include "daemon/manager/removals.h"
 #include "locate-bus.h"
 

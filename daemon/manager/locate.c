@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "light.h"
-#include "locate.h"
 
 static char *objection(const char *code, const char **ret_code, char *text) {
         *ret_code = text ? code : "internal";

@@ -73,7 +73,7 @@ typedef struct ManagedSlot {
         bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
         bool light_off;        /* its attention LED was to be turned off when its removal began */
         bool light_back;       /* or to show again what it did before it blinked for somebody */
-        uint64_t located_until; /* wall clock: when it ends to blink for somebody (locate.h); 0: it does not */
+        uint64_t located_until; /* wall clock: when it ends to blink for somebody (light.h); 0: it does not */
         sd_event_source *located_timer;
         char *left;            /* of a card that is gone without having been removed: what is still there, in words; NULL: nothing */
         bool seen;             /* by the scan that is being taken over */

@@ -2,7 +2,6 @@
 /* Keeps the list of slots: what each look at the machine, and each removal, changes of it. */
 #include "base/clock.h"
 #include "light.h"
-#include "locate.h"
 #include "ports.h"
 #include "removals.h"
 #include "slots.h"
