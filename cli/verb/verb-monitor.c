@@ -76,6 +76,8 @@ ExitCode verb_monitor(const Args *a) {
         if (r >= 0)
                 r = listen_start(&l, bus, event, &listen_handler, NULL);
         if (r >= 0)
+                on_daemon(true, NULL); /* from here on nothing is missed: scripts wait for this line */
+        if (r >= 0)
                 r = leave_at_signals(event);
         if (r >= 0)
                 r = sd_event_loop(event);
