@@ -406,7 +406,19 @@ class Workers(BusTest):
         self.addCleanup(ours.close)
         socket.send_fds(link, [json.dumps({"type": "start-worker", "verb": verb}).encode()], [theirs.fileno()])
         theirs.close()
+        self.stream = ours
         return link
+
+    def test_what_is_not_the_daemons(self):
+        """Whoever has taken the daemon over has root's workers read no file that he names, and make no recording for him."""
+        self.write("secret", "5ec2e7-not-the-daemons\n")
+        for verb, request, word in (("check-policy", {"files": [self.path("secret")]}, "error"), ("snapshot", {"keep_names": True}, "error"),
+                                    ("check-policy", {}, "policy")):
+            self.assertGreater(self.ask_starter(verb)[1], 0)
+            self.stream.sendall(json.dumps(request).encode() + b"\n")
+            said = self.stream.makefile().readline()
+            self.assertEqual(json.loads(said)["type"], word, said)
+            self.assertNotIn("5ec2e7", said)
 
     def test_those_that_hang_take_no_places(self):
         """Two readers of records that were killed and do not die; others, and removals, have their places still."""
