@@ -26,6 +26,14 @@ def can(*argv):
     return shutil.which(argv[0]) and subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
+class Words(unittest.TestCase):
+    @unittest.skipUnless(can("shellcheck", "--version"), "needs shellcheck")
+    def test_shells(self):
+        for page in ("SERVICES", "FLEETS"):
+            said = subprocess.run(["shellcheck", "-"], input=example("sh", page), capture_output=True, text=True, check=False)
+            self.assertEqual(said.stdout, "", page)
+
+
 class Services(BusTest):
     """A removal waits at its announcement, until nobody delays it."""
     script = "step hold\nstep announce\nannounce\nawait-release\nstep power-off\n"
