@@ -8,6 +8,7 @@
 static const char *const policy_kind_table[_POLICY_KIND_MAX] = {
         [POLICY_SETTINGS] = "settings",
         [POLICY_RULES] = "rules",
+        [POLICY_DECLARATION] = "declaration",
 };
 
 DEFINE_STRING_TABLE(policy_kind, PolicyKind)
@@ -112,6 +113,8 @@ static char *first_section(const IniLine *line, void *userdata) {
                 *kind = POLICY_SETTINGS;
         else if (none && (streq(line->section, "[Match]") || streq(line->section, "[OnRemove]")))
                 *kind = POLICY_RULES;
+        else if (none && streq(line->section, "[X-SafeRemove]"))
+                *kind = POLICY_DECLARATION;
         return NULL;
 }
 
@@ -119,6 +122,7 @@ PolicyKind policy_kind_of(const char *path, const char *text, size_t length) {
         PolicyKind kind = _POLICY_KIND_INVALID;
 
         if (ini_parse(path, text, length, first_section, &kind, NULL) < 0 || kind == _POLICY_KIND_INVALID)
-                kind = strstr(path, "policy.d/") ? POLICY_RULES : POLICY_SETTINGS;
+                kind = strstr(path, "policy.d/") ? POLICY_RULES :
+                       endswith(path, ".service") || strstr(path, ".service.d/") ? POLICY_DECLARATION : POLICY_SETTINGS;
         return kind;
 }

@@ -16,15 +16,16 @@
 typedef enum PolicyKind {
         POLICY_SETTINGS,
         POLICY_RULES,
+        POLICY_DECLARATION,     /* a unit's own, which no folder of ours has */
         _POLICY_KIND_MAX,
         _POLICY_KIND_INVALID = -EINVAL,
 } PolicyKind;
 
-DECLARE_STRING_TABLE(policy_kind, PolicyKind); /* "settings", "rules" */
+DECLARE_STRING_TABLE(policy_kind, PolicyKind); /* "settings", "rules", "declaration" */
 
 /* All of them, in the order in which they are read: an array of {"path", "kind", "replaces": [paths]}. A folder that cannot be looked through is
  * told in `warnings`. Never fails but for -ENOMEM. */
 int policy_files(json_object **ret, json_object *warnings);
 
-/* What a file has, by its first section of ours; where it has none, by its folder. */
+/* What a file has, by its first section of ours; where it has none, by its name and folder. */
 PolicyKind policy_kind_of(const char *path, const char *text, size_t length);

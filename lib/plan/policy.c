@@ -275,6 +275,16 @@ int policy_parse(Policy *policy, const char *file, const char *text, size_t leng
         return ini_parse(file, text, length, line_take, &p, warnings);
 }
 
+/* For who has written it: what counts is read from the files that the system manager names (declaration.h). */
+static int declaration_check(const char *path, const char *text, size_t length, json_object *warnings) {
+        _cleanup_json_ json_object *rule = holder_rule_new(path);
+
+        int r = rule ? policy_rule_of_unit(rule, path, text, length, warnings) : -ENOMEM;
+        if (r >= 0 && !json_flag(rule, "declared"))
+                json_append_strf(warnings, "%s: there is no section [X-SafeRemove], so it says nothing of a removal", path);
+        return r;
+}
+
 /* Into the policy, whose rules are in the order of the files yet. */
 static int file_take(Policy *policy, json_object *file, json_object *warnings) {
         const char *path = json_str(file, "path");
@@ -289,6 +299,8 @@ static int file_take(Policy *policy, json_object *file, json_object *warnings) {
         }
         if (!json_has(file, "kind"))
                 json_set_str(file, "kind", policy_kind_to_string(policy_kind_of(path, text, length)));
+        if (streq_ptr(json_str(file, "kind"), policy_kind_to_string(POLICY_DECLARATION)))
+                return declaration_check(path, text, length, warnings);
         if (streq_ptr(json_str(file, "kind"), policy_kind_to_string(POLICY_RULES)))
                 return policy_rules_parse(policy->rules, path, text, length, warnings);
         return policy_parse(policy, path, text, length, warnings);

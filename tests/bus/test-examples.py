@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import harness
@@ -32,6 +33,15 @@ class Words(unittest.TestCase):
         for page in ("SERVICES", "FLEETS"):
             said = subprocess.run(["shellcheck", "-"], input=example("sh", page), capture_output=True, text=True, check=False)
             self.assertEqual(said.stdout, "", page)
+
+
+    def test_declaration(self):
+        with open(f"{harness.SOURCE}/docs/SERVICES.md") as page, tempfile.NamedTemporaryFile("w", suffix=".service") as unit:
+            unit.write(re.search(r"^```\n(\[X-SafeRemove\]\n.*?)^```$", page.read(), re.M | re.S)[1])
+            unit.flush()
+            env = {**os.environ, "SAFE_REMOVE_WORKER": os.environ["REAL_WORKER"]}
+            done = subprocess.run([SAFE_REMOVE, "policy", "check", unit.name], env=env, capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "1 file read, nothing wrong\n", ""))
 
 
 class Services(BusTest):

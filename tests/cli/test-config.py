@@ -99,6 +99,14 @@ def main():
         check("policy check FILE", f.run("policy", "check", "mine.conf", "etc/safe-remove.conf", "none"), (
             "", "mine.conf:3: key 'Unti' is not known in [Match]; did you mean Unit?; the rule now refuses all that it matches\n"
             "none: cannot be read: No such file or directory\n", 78))
+        f.put("a.service", "[Service]\nExecStart=/a\n[X-SafeRemove]\nOnRemove=wait stopp\nStopSec=5\n")
+        f.put("b.service.d/x.conf", "[X-SaveRemove]\nOnRemove=refuse\n")
+        check("a unit's declaration", f.run("policy", "check", "a.service", "b.service.d/x.conf"), (
+            "", "a.service:4: 'stopp' is no action, there are refuse, or some of wait, stop, freeze, term and kill; did you mean stop?; "
+            "the rule now refuses all that it matches\n"
+            "b.service.d/x.conf: there is no section [X-SafeRemove], so it says nothing of a removal\n", 78))
+        f.put("b.service.d/x.conf", "[X-SafeRemove]\nOnRemove=wait stop\nStopSec=5\n")
+        check("one in order", f.run("policy", "check", "b.service.d/x.conf"), ("1 file read, nothing wrong\n", "", 0))
         check("a file in order", f.run("policy", "check", "etc/safe-remove.conf"), ("1 file read, nothing wrong\n", "", 0))
         out, err, code = f.run("policy", "check", SAFE_REMOVE_WORKER="/nonexistent")
         check("no worker", (out, "/nonexistent cannot be started" in err, code), ("", True, 1))
