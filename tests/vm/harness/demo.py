@@ -113,9 +113,10 @@ def with_daemon(guest, folder):
 
     screen.title(f"Somebody presses the button of slot {SLOT}")
     monitor = guest.spawn("monitor", "safe-remove monitor")
+    monitor.wait_for_output("\n")  # its first line says that it listens
     screen.restart()
     Slot(guest, SLOT).press()
-    safe = _follow(screen, guest, lambda leds: leds.safe, lambda: monitor.output().splitlines())
+    safe = _follow(screen, guest, lambda leds: leds.safe, lambda: monitor.output().splitlines()[1:])
     seconds = time.monotonic() - screen.start
 
     trouble = log.trouble()
