@@ -366,6 +366,13 @@ static int get_records_read(sd_bus *bus, const char *path, const char *interface
         return sd_bus_message_append(reply, "b", b->manager->records_known);
 }
 
+static int get_last_look(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const Bus *b = userdata;
+
+        return sd_bus_message_append(reply, "t", b->manager->looked_usec);
+}
+
 #define KEPT(member, types, names) \
         SD_BUS_METHOD_WITH_NAMES(member, types, names, "ut", SD_BUS_PARAM(number) SD_BUS_PARAM(bytes), on_method, SD_BUS_VTABLE_UNPRIVILEGED)
 
@@ -429,6 +436,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ReadKept", SD_BUS_ARGS("u", number), SD_BUS_ARGS("s", piece), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("RecordsRead", "b", get_records_read, 0, 0),
+        SD_BUS_PROPERTY("LastLookUsec", "t", get_last_look, 0, 0),
         SD_BUS_PROPERTY("BlockInhibited", "s", inhibit_bus_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("DelayInhibited", "s", inhibit_bus_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

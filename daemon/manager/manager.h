@@ -60,6 +60,7 @@ struct Manager {
         ManagedSlot **slots;           size_t n_slots, a_slots;
         Removal **removals;            size_t n_removals, a_removals; /* in the order of their start; enquiries too */
         uint64_t last_number;
+        uint64_t looked_usec;          /* when the last look came to its end that saw the machine, by the wall clock; 0: none has yet */
         Question *came_back;           /* a worker is asked about cards that have come (removals.h) */
         uint64_t came_back_number;     /* last_number when it was asked */
         Question *stays;               /* whether the memory of the cards will ever leave (stays.h) */

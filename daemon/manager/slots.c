@@ -279,6 +279,7 @@ void manager_take_scan(json_object *topology, const char *why_not, void *userdat
         tell_disks_lost(m, json_array(m->topology, "vanished"), json_array(topology, "vanished"));
         json_object_put(m->topology);
         m->topology = json_ref(topology);
+        m->looked_usec = now_wall();
         for (size_t i = 0; i < m->n_slots; i++)
                 m->slots[i]->seen = false;
         for (size_t i = 0; i < json_len(slots); i++) {

@@ -46,22 +46,10 @@ static void take_record(json_object *record, void *userdata) {
         }
 }
 
-int history_records(uint64_t number, history_take_t take, void *userdata) {
-        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/journal", state_dir(), number), *text = NULL;
+int history_records(uint64_t number, record_take_t take, void *userdata) {
+        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/journal", state_dir(), number);
 
-        int r = path ? record_file_read(path, &text, NULL) : -ENOMEM;
-        if (r < 0)
-                return r;
-        for (char *line = text, *next; line && *line; line = next) {
-                _cleanup_json_ json_object *record = NULL;
-
-                next = strchr(line, '\n');
-                size_t length = next ? (size_t) (next - line) : strlen(line);
-                if (json_parse(line, length, &record) == 0)
-                        take(record, userdata);
-                next = next ? next + 1 : NULL;
-        }
-        return 0;
+        return path ? record_each(path, take, userdata) : -ENOMEM;
 }
 
 int history_plan(uint64_t number, json_object **ret) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "engine/state-dir.h"
 
 /* The records of removals, STATE_DIR/removals/ID/journal, which the workers write. The daemon reads none of
  * them itself: a worker tells what it wants to know. */
@@ -17,10 +18,8 @@ int history_load(uint32_t limit, json_object **ret);
 /* The same of those with lower numbers than that. */
 int history_load_before(uint64_t before, uint32_t limit, json_object **ret);
 
-/* Each record of a removal's journal in turn, which is the caller's to keep by a reference. A line that cannot be read is passed over: the last
- * one may be torn by a power loss. Negative errno: there is no journal, or it cannot be read. */
-typedef void (*history_take_t)(json_object *record, void *userdata);
-int history_records(uint64_t number, history_take_t take, void *userdata);
+/* Each record of a removal's journal in turn (record_each()). */
+int history_records(uint64_t number, record_take_t take, void *userdata);
 
 /* A removal's plan, as it is kept. -ENOENT: it has none (yet). */
 int history_plan(uint64_t number, json_object **ret);

@@ -8,6 +8,7 @@
 #include "engine/chain.h"
 #include "engine/engine.h"
 #include "engine/state-dir.h"
+#include "engine/totals.h"
 #include "plan/policy.h"
 #include "history.h"
 #include "page.h"
@@ -42,6 +43,12 @@ int worker_history(WorkerIo *io, json_object *request) {
         r = history_load_before(before, limit < UINT32_MAX ? (uint32_t) limit : 0, &history);
         if (r < 0)
                 return unreadable_records(io, r);
+        json_object *totals = NULL;
+        if (!json_get(request, "page") && totals_load(&totals) >= 0) {
+                json_object_object_del(totals, "schema");
+                json_object_object_del(totals, "counted");
+                json_set(history, "totals", totals);
+        }
         view_restrict(history, json_get(request, "by"));
         worker_send_pages(io, request, history);
         return 0;

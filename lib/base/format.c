@@ -17,6 +17,7 @@ static const struct {
         [FORMAT_WRITERS] = { "safe-remove/writers/", 1, false },
         [FORMAT_HELD] = { "safe-remove/held/", 1, false },
         [FORMAT_KERNEL_LOG] = { "safe-remove/kernel-log/", 1, false },
+        [FORMAT_TOTALS] = { "safe-remove/totals/", 1, true },
         [FORMAT_INHIBITOR] = { "safe-remove/inhibitor/", 1, false },
 };
 

@@ -15,6 +15,7 @@ typedef enum Format {
         FORMAT_WRITERS,        /* who is at a write to the kernel */
         FORMAT_HELD,           /* the mark of a slot that is held */
         FORMAT_KERNEL_LOG,     /* what the guard keeps of the kernel's log */
+        FORMAT_TOTALS,         /* how many removals have ended how */
         FORMAT_INHIBITOR,      /* what systemd keeps for the next daemon */
         _FORMAT_MAX,
 } Format;

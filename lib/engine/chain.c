@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "engine/chain.h"
 #include "engine/state-dir.h"
+#include "engine/totals.h"
 
 enum {
         LOCK_POLL_MSEC = 10, /* flock() has no waiting with a deadline */
@@ -224,16 +225,33 @@ static void record_delete(const char *dir) {
         (void) rmdir(dir);
 }
 
+/* Their endings have counted them, unless a worker was ended first. */
+static int counted(const uint64_t *ids, size_t n, json_object **ret) {
+        int r = totals_read(ret);
+        bool all = r >= 0;
+
+        for (size_t i = 0; all && i < n; i++)
+                all = totals_has(*ret, ids[i]);
+        if (all)
+                return 0;
+        (void) totals_count();
+        json_object_put(TAKE_PTR(*ret));
+        return totals_read(ret);
+}
+
 void removals_prune(size_t keep) {
+        _cleanup_json_ json_object *totals = NULL;
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
         _cleanup_close_ int lock = -EBADF;
-        if (removal_ids(&ids, &n) < 0 || n <= keep || chain_lock(0, &lock) < 0)
+        if (removal_ids(&ids, &n) < 0 || n <= keep)
+                return;
+        if (counted(ids, n - keep, &totals) < 0 || chain_lock(0, &lock) < 0)
                 return; /* the next one does it: nobody's removal waits for that */
         for (size_t i = 0; i + keep < n; i++) {
                 _cleanup_free_ char *dir = strf("%s/removals/%ju", state_dir(), (uintmax_t) ids[i]);
-                if (dir && removal_has_ended(dir) && chain_let_go(ids[i]))
+                if (dir && totals_has(totals, ids[i]) && removal_has_ended(dir) && chain_let_go(ids[i]))
                         record_delete(dir);
         }
 }

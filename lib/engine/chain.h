@@ -57,6 +57,6 @@ int chain_verify(json_object **ret);
  * time. */
 int chain_verify_patiently(json_object **ret);
 
-/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted, nor one whose
+/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted, nor one that is not in the totals (totals.h), nor one whose
  * certificate is not the oldest of all: the chain of certificates stays whole (chain.h). */
 void removals_prune(size_t keep);

@@ -123,6 +123,24 @@ int record_file_read(const char *path, char **ret, size_t *ret_length) {
         return read_regular_file(path, RECORD_MAX, ret, ret_length);
 }
 
+int record_each(const char *path, record_take_t take, void *userdata) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = record_file_read(path, &text, NULL);
+        if (r < 0)
+                return r;
+        for (char *line = text, *next; line && *line; line = next) {
+                _cleanup_json_ json_object *record = NULL;
+
+                next = strchr(line, '\n');
+                size_t length = next ? (size_t) (next - line) : strlen(line);
+                if (json_parse(line, length, &record) == 0)
+                        take(record, userdata);
+                next = next ? next + 1 : NULL;
+        }
+        return 0;
+}
+
 bool removal_has_ended(const char *dir) {
         _cleanup_free_ char *path = strf("%s/journal", dir), *text = NULL;
         _cleanup_json_ json_object *start = NULL;

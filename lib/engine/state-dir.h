@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/json.h"
 #include "base/util.h"
 
 /* STATE_DIR, or what SAFE_REMOVE_STATE_DIR says: removals/ID/ for each removal, `lock` for the one that has the machine, numbers/ID for the
@@ -20,6 +21,11 @@ int removal_number_highest(uint64_t *ret);
 
 /* A file of a record, as read_regular_file() reads it; for whoever may hang, which is no event loop. -EFBIG: longer than any record. */
 int record_file_read(const char *path, char **ret, size_t *ret_length);
+
+/* Each record of a journal in turn, which is the caller's to keep by a reference. A line that cannot be read is passed over: the last one may be torn by a
+ * power loss. Negative errno: there is no journal, or it cannot be read. */
+typedef void (*record_take_t)(json_object *record, void *userdata);
+int record_each(const char *path, record_take_t take, void *userdata);
 
 /* Whether the record in a removal's folder is that of a finished one, and this version's to do something about: a newer version's is not. */
 bool removal_has_ended(const char *dir);

@@ -8,6 +8,7 @@
 #include "engine/certificate.h"
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
+#include "engine/totals.h"
 #include "kernel/pci/pcie-slot.h"
 #include "probe/probe.h"
 #include "removal.h"
@@ -65,6 +66,11 @@ int removal_end(Removal *m, Outcome outcome, const char *code, const char *messa
                 removal_write_end(m, outcome, code, message, lines);
         tell_end(m, outcome, code, message, lines);
         audit(m, outcome);
+        /* On the way out of a stopped service the time is others'. */
+        if (m->journal && m->until == 0) {
+                give_machine_up(m);
+                (void) totals_count();
+        }
         return 0;
 }
 
