@@ -258,15 +258,19 @@ ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret) {
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
-static ExitCode call_for_plan(sd_bus *bus, const char *document, const Args *a, json_object **ret) {
-        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+static int try_plan(sd_bus *bus, const char *document, const Args *a, uint64_t usec, json_object **ret, sd_bus_error *reterr) {
         _cleanup_message_ sd_bus_message *m = NULL;
 
         int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, document, &m);
         if (r >= 0)
                 r = append_request(m, a);
-        if (r >= 0)
-                r = call_for_json(bus, m, LOOK_USEC, ret, &e);
+        return r < 0 ? r : call_for_json(bus, m, usec, ret, reterr);
+}
+
+static ExitCode call_for_plan(sd_bus *bus, const char *document, const Args *a, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        int r = try_plan(bus, document, a, LOOK_USEC, ret, &e);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
@@ -283,6 +287,10 @@ ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
         if (r < 0 && sd_bus_error_is_set(&e) && e.message && exit_code_of_error(e.name) == CODE_NOT_FOUND)
                 return fail_with_hint(CODE_NOT_FOUND, e.name, "see: safe-remove history", "%s", e.message);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+int client_try_plan(sd_bus *bus, const char *target, uint64_t usec, json_object **ret, sd_bus_error *reterr) {
+        return try_plan(bus, "PlanRemoval", &(Args) { .target = target, .n_targets = 1 }, usec, ret, reterr);
 }
 
 ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {

@@ -31,6 +31,7 @@ static const Verb verbs[] = {
         { "monitor", NULL, false, "print events as they come", verb_monitor, .group = VERB_FOLLOWS },
         { "watch", NULL, false, "slots, what runs and events, live on the whole terminal", verb_watch, .group = VERB_FOLLOWS },
         { "history", NULL, false, "past removals, newest first", verb_history, .pages = true, .group = VERB_FOLLOWS },
+        { "metrics", NULL, false, "how things are, as Prometheus reads it", verb_metrics, .group = VERB_FOLLOWS },
         { "verify", "TARGET", true, "ask the kernel again whether a slot is safe", verb_verify, .pages = true, .group = VERB_FOLLOWS,
           .codes = { CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS, CODE_NOT_PROVEN } },
         { "locate", "TARGET", true, "have the slot's attention LED blink for a while", verb_locate, .group = VERB_FOLLOWS,

@@ -50,7 +50,7 @@ complete -c safe-remove -n '__safe_remove_in show restore verify locate' -a '(__
 complete -c safe-remove -n '__safe_remove_in cancel status' -a '(__safe_remove_running)'
 complete -c safe-remove -n '__safe_remove_in status certificate' -a '(__safe_remove_ids)'
 complete -c safe-remove -n '__safe_remove_in policy' -a 'check reload'
-complete -c safe-remove -n '__safe_remove_in policy simulate snapshot hook-test' -F
+complete -c safe-remove -n '__safe_remove_in policy simulate snapshot metrics hook-test' -F
 
 complete -c safe-remove -s H -l host -x -a '(__fish_print_hostnames)' -d 'on that machine, by ssh'
 complete -c safe-remove -s j -l json -a 'pretty short off' -d 'JSON on standard output'

@@ -187,7 +187,7 @@ void print_json(json_object *o) {
 
 /* The folder may be anybody's: what somebody has put there beforehand is not written into, and a device or a link is
  * not taken for a file. */
-int output_write_file(const char *path, const char *text) {
+int output_write_file(const char *path, const char *text, mode_t mode) {
         _cleanup_free_ char *temp = strf("%s.%d.new", path, getpid());
         struct stat st;
 
@@ -199,6 +199,8 @@ int output_write_file(const char *path, const char *text) {
         if (fd < 0)
                 return -errno;
         int r = write_all(fd, text, strlen(text));
+        if (r >= 0 && fchmod(fd, mode) < 0)
+                r = -errno;
         if (r >= 0 && rename(temp, path) < 0)
                 r = -errno;
         if (r < 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/json.h"
 #include "base/util.h"
 #include "cli/exit-code.h"
@@ -67,8 +69,8 @@ void json_make_printable(json_object *o);
 /* One object in the mode's form, with a line end. */
 void print_json(json_object *o);
 
-/* Into this file, in the place of an older one. Negative errno; -EMEDIUMTYPE: it is there, and is no file. */
-int output_write_file(const char *path, const char *text);
+/* Into this file, in the place of an older one: a reader sees the old or the new one. Negative errno; -EMEDIUMTYPE: it is there, and is no file. */
+int output_write_file(const char *path, const char *text, mode_t mode);
 
 /* A table: the first row is the header, printed unless --no-legend. Cells are copied. */
 typedef struct Table Table;

@@ -96,7 +96,7 @@ static void print_report(json_object *report) {
 static ExitCode write_report(const Args *a, json_object *report) {
         _cleanup_free_ char *text = strf("%s\n", json_text_pretty(report));
 
-        int r = text ? output_write_file(a->output, text) : -ENOMEM;
+        int r = text ? output_write_file(a->output, text, 0600) : -ENOMEM;
         return r < 0 ? fail(CODE_FAILED, NULL, "%s: %s", a->output, r == -EMEDIUMTYPE ? "it is there, and is no file" : strerror(-r)) : CODE_DONE;
 }
 

@@ -52,7 +52,7 @@ ExitCode verb_snapshot(const Args *a) {
         if (output.json == JSON_OFF && !text)
                 return fail(CODE_FAILED, NULL, "the machine cannot be recorded");
         if (a->output) {
-                int r = output_write_file(a->output, text ?: json_text_pretty(o));
+                int r = output_write_file(a->output, text ?: json_text_pretty(o), 0600);
                 if (r < 0)
                         return fail(CODE_FAILED, NULL, "%s: %s", a->output, r == -EMEDIUMTYPE ? "it is there, and is no file" : strerror(-r));
         } else if (text)

@@ -19,6 +19,7 @@ ExitCode verb_status(const Args *a);
 ExitCode verb_monitor(const Args *a);
 ExitCode verb_watch(const Args *a);
 ExitCode verb_history(const Args *a);
+ExitCode verb_metrics(const Args *a);
 ExitCode verb_inhibit(const Args *a);
 ExitCode verb_inhibitors(const Args *a);
 ExitCode verb_verify(const Args *a);

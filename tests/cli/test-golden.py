@@ -39,6 +39,7 @@ CASES = [
     ("status-never", ["status"]),
     ("status-unknown", ["status", "77"]),
     ("history-empty", ["history"]),
+    ("metrics-new", ["metrics"]),
     ("cancel-nothing", ["cancel", "2"]),
     ("certificate-none", ["certificate"]),
     ("verify", ["verify", "2"]),
@@ -85,6 +86,8 @@ CASES = [
     ("restore-incomplete", ["restore", "5"]),
     ("restore-json", ["restore", "7", "--json"]),
     ("history-restored", ["history", "-n", "4"]),
+    ("metrics", ["metrics"]),
+    ("metrics-json", ["metrics", "--json"]),
     ("plan-several", ["plan", "2", "8"]),
     ("explain-several", ["explain", "2", "8", "--json"]),
     ("remove-several", ["remove", "2", "8"]),
@@ -123,6 +126,8 @@ CASES = [
 
 # What differs from run to run and from user to user.
 VARIES = re.compile(r'"(started_usec|located_until|by_uid|uid|pid)": ?\d+')
+MOMENT = re.compile(r"^(safe_remove_\w+_timestamp_seconds) [\d.]+$", re.MULTILINE)
+VERSION = re.compile(r'(version|daemon)="[^"]+"')
 # json-c before 0.17 writes these over two lines.
 EMPTY = re.compile(r"([\[{])\s+([\]}])")
 
@@ -134,6 +139,7 @@ MACHINE = re.compile(r'"machine": ?\{[^}]*\}')
 def render(result):
     assert "Sanitizer" not in result.stderr, result.stderr
     text = f"{result.stdout}--- stderr\n{result.stderr}--- exit {result.returncode}\n"
+    text = VERSION.sub(r'\1="0"', MOMENT.sub(r"\1 0", text))
     return EMPTY.sub(r"\1\2", MACHINE.sub('"machine": {}', VARIES.sub(r'"\1": 0', text)))
 
 
