@@ -292,6 +292,30 @@ def test_replace(bus):
     bus.run("list")
 
 
+def test_metrics(bus):
+    """A file that is whole, for everybody, and says when there is nobody to ask; nobody is started for it."""
+    path = bus.folder / "metrics.prom"
+    path.write_text("old")
+    old = path.stat().st_ino
+    r = bus.run("metrics", "-o", str(path))
+    text = path.read_text()
+    expect(r.returncode == 0 and not r.stdout and not r.stderr, r)
+    expect("\nsafe_remove_up 1\n" in text and 'safe_remove_slot_removable{slot="2"} 1' in text, text)
+    expect(path.stat().st_ino != old and path.stat().st_mode & 0o777 == 0o644, "not in the place of the old one, or not for everybody")
+    expect([p.name for p in bus.folder.glob("metrics.prom*")] == ["metrics.prom"], "something is left over")
+    missing = bus.run("metrics", "-o", str(bus.folder / "nowhere/metrics.prom"))
+    expect(missing.returncode == 1 and "No such file" in missing.stderr, missing)
+
+    bus.kill_daemon()
+    gone = bus.run("metrics", "--output", str(path))
+    expect(gone.returncode == 69 and "systemctl status safe-removed" in gone.stderr, gone)
+    text = path.read_text()
+    expect("\nsafe_remove_up 0\n" in text and "slot" not in text, text)
+    no_bus = bus.run("metrics", DBUS_SESSION_BUS_ADDRESS="unix:path=/nonexistent")
+    expect(no_bus.returncode == 69 and no_bus.stdout == text, no_bus)
+    bus.start_daemon()
+
+
 def test_altered_certificate(bus):
     bus.run("remove", "2")
     newest = json.loads(bus.run("certificate", "--json").stdout)["removal"]
@@ -353,7 +377,7 @@ def main():
     try:
         bus.start_daemon()
         for test in (test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
-                     test_replace, test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
+                     test_metrics, test_replace, test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)
     except BaseException:
