@@ -694,10 +694,16 @@ class Events(BusTest):
         self.assertEqual([line for line in self.worker_log() if line.startswith("resume")], [])
 
     def test_scan_fails(self):
+        looked = self.get(ROOT, "Manager", "LastLookUsec")
+        self.assertLess(abs(looked / 1e6 - time.time()), 600)
         self.write("play/scan-fails", "")
         send_device_event("remove", "/devices/system/memory/memory1", "memory")
         wait_for(lambda: "could not be scanned" in self.log(), "the error")
         self.assertEqual((self.slot("2", "State"), self.slot("2", "Stale")), ("ready", True))
+        self.assertEqual(self.get(ROOT, "Manager", "LastLookUsec"), looked)
+        metrics = subprocess.run([os.environ["SAFE_REMOVE"], "metrics"], env=self.env, capture_output=True, text=True, timeout=60).stdout
+        self.assertIn('\nsafe_remove_slot_stale{slot="2"} 1\n', metrics)
+        self.assertIn(f"\nsafe_remove_last_look_timestamp_seconds {looked // 10**6}.{looked % 10**6:06}\n", metrics)
         with self.assertRaises(harness.BusError) as failed:
             self.manager("GetTopology")
         self.assertEqual(failed.exception.name, "Failed")
@@ -708,6 +714,7 @@ class Events(BusTest):
         os.unlink(self.path("play/scan-fails"))
         self.settle()
         self.assertFalse(self.slot("2", "Stale"))
+        self.assertGreater(self.get(ROOT, "Manager", "LastLookUsec"), looked)
         listed = subprocess.run([os.environ["SAFE_REMOVE"], "list"], env=self.env, capture_output=True, text=True, timeout=60)
         self.assertEqual((listed.returncode, "stale" in listed.stdout), (0, False))
 
