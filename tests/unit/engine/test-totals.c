@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What has ended how, and how long its steps took: counted once each, whatever became of the records and of the file. */
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/fileio.h"
@@ -156,6 +157,27 @@ static void test_torn(void) {
         check_safe(2);
 }
 
+/* Somebody else is at the file, and may have read the records before: what it does not count stays. */
+static void test_counted_by_another(void) {
+        state_new();
+        record(1, "", END("safe"));
+        CHECK_INT(totals_count(), 0);
+        record(2, "", END("safe"));
+        record(3, "", END("safe"));
+        _cleanup_free_ char *first = path_of("removals/1"), *second = path_of("removals/2");
+        int lock = -EBADF;
+        CHECK_INT(state_lock_open("totals.lock", &lock), 0);
+        CHECK_INT(flock(lock, LOCK_EX), 0);
+        removals_prune(1);
+        CHECK(access(first, F_OK) < 0);
+        CHECK(access(second, F_OK) == 0);
+        check_safe(3);
+        close(lock);
+        removals_prune(1);
+        CHECK(access(second, F_OK) < 0);
+        check_safe(3);
+}
+
 /* The file of a later version is that one's, and so are the records that it counts. */
 static void test_later_version(void) {
         _cleanup_json_ json_object *totals = NULL, *o = json_object_new_object();
@@ -181,6 +203,7 @@ int main(void) {
         top = dir;
         test_sums();
         test_once();
+        test_counted_by_another();
         test_torn();
         test_later_version();
         test_remove_tree(dir);
