@@ -7,6 +7,7 @@
 #include "base/hook.h"
 #include "base/parse.h"
 #include "cli/text/output.h"
+#include "cli/text/wrap.h"
 #include "args.h"
 #include "connect.h"
 
@@ -14,7 +15,6 @@ enum {
         SECONDS_MAX = 24 * 3600,
         LIMIT_MAX = 10000, LOCATE_MAX = 3600,
         OPERAND_MAX = 4096,     /* a path's longest */
-        HELP_COLUMNS = 80,
         HELP_INDENT = 32,       /* where the words about an option begin */
         /* Above every character, for the options without a short form. */
         OPT_NO_LEGEND = 256,
@@ -416,33 +416,13 @@ ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
         return CODE_DONE;
 }
 
-/* Words behind a left column of `indent`, as many to a line as fit. The cursor is at `column`. */
-static void print_words(const char *words, size_t column, size_t indent) {
-        if (column >= indent) {
-                putchar('\n');
-                column = 0;
-        }
-        printf("%*s", (int) (indent - column), "");
-        column = indent;
-        while (*words) {
-                size_t n = strcspn(words, " ");
-                if (column > indent && column + 1 + n > HELP_COLUMNS) {
-                        printf("\n%*s", (int) indent, "");
-                        column = indent;
-                }
-                column += (size_t) printf("%s%.*s", column > indent ? " " : "", (int) n, words);
-                words += n + strspn(words + n, " ");
-        }
-        putchar('\n');
-}
-
 static void print_option_help(const OptionRow *row) {
         const char *value = row->value ?: "";
         bool optional = value[0] == '[', is_short = row->letter < 256;
 
         int column = is_short ? printf("  -%c, ", row->letter) : printf("      ");
         column += printf("--%s%s%s%s", row->name, optional ? "[" : "", *value ? "=" : "", optional ? value + 1 : value);
-        print_words(row->help, (size_t) column, HELP_INDENT);
+        text_print_words(row->help, (size_t) column, HELP_INDENT);
 }
 
 static void print_verbs(const Verb *verbs) {
@@ -462,7 +442,7 @@ static void print_verbs(const Verb *verbs) {
                         if (first)
                                 printf(" %s\n", groups[g]);
                         first = false;
-                        print_words(v->help, (size_t) printf("  %-11s %s", v->name, v->operand ?: ""), 26);
+                        text_print_words(v->help, (size_t) printf("  %-11s %s", v->name, v->operand ?: ""), 26);
                 }
         }
 }
@@ -497,6 +477,6 @@ void args_print_help(const Verb *verbs, const Verb *verb) {
         puts("\nExit status:");
         for (size_t i = 0; i < exit_code_table_size; i++)
                 if (returns(verb, exit_code_table[i].code))
-                        print_words(exit_code_table[i].meaning, (size_t) printf("  %3d", (int) exit_code_table[i].code), 7);
+                        text_print_words(exit_code_table[i].meaning, (size_t) printf("  %3d", (int) exit_code_table[i].code), 7);
         puts("\nMore in safe-remove(8).");
 }

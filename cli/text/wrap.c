@@ -6,6 +6,7 @@ enum {
         GAP = 2,                /* blanks that end a column */
         TEXT_MIN = 24,          /* columns that a text needs to be read with pleasure */
         HANG_MORE = 4,          /* of a line that has no columns */
+        HELP_COLUMNS = 80,
 };
 
 /* Bytes of the escape sequence at s (ESC [ ... letter), which takes no room; 0: none. */
@@ -113,4 +114,23 @@ char *text_wrap(const char *text, size_t columns) {
                 return wrapped;
         free(wrapped);
         return NULL;
+}
+
+void text_print_words(const char *words, size_t column, size_t indent) {
+        if (column >= indent) {
+                putchar('\n');
+                column = 0;
+        }
+        printf("%*s", (int) (indent - column), "");
+        column = indent;
+        while (*words) {
+                size_t n = strcspn(words, " ");
+                if (column > indent && column + 1 + n > HELP_COLUMNS) {
+                        printf("\n%*s", (int) indent, "");
+                        column = indent;
+                }
+                column += (size_t) printf("%s%.*s", column > indent ? " " : "", (int) n, words);
+                words += n + strspn(words + n, " ");
+        }
+        putchar('\n');
 }

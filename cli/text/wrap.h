@@ -13,3 +13,7 @@ char *text_wrap(const char *text, size_t columns);
 
 /* Bytes of the longest start of s that takes at most `columns`. */
 size_t text_clip(const char *s, size_t columns);
+
+/* Prints words behind a left column of `indent`, as many to a line of 80 columns as fit, and ends the line. The cursor is at `column`: behind the
+ * left column the words begin on the next line. */
+void text_print_words(const char *words, size_t column, size_t indent);

@@ -232,8 +232,8 @@ class Fair(UsersTest):
         with open(self.path("state/removals/1/journal"), "a") as f:
             f.write(json.dumps({"ev": "end", "outcome": "restored", "code": "failed", "usec": 5, "message": f"process 7 (x) maps {secret}",
                                 "remedy": [f"lsof '{secret}'"], "lost": [f"{secret}: gone"]}) + "\n")
-        certificate = {"removal": "1", "chain": {"number": 1, "previous_removal": None, "previous": None}, "lost": [f"{secret}: gone"],
-                       "records": {}, "by": {"uid": OTHER, "comm": "x"}}
+        certificate = {"schema": "safe-remove/certificate/1", "removal": "1", "chain": {"number": 1, "previous_removal": None, "previous": None},
+                       "lost": [f"{secret}: gone"], "records": {}, "by": {"uid": OTHER, "comm": "x"}}
         text = json.dumps(certificate, separators=(",", ":"))
         self.write("state/removals/1/certificate.json", f'{text[:-1]},"sha256":"{hashlib.sha256(text.encode()).hexdigest()}"}}\n')
 
@@ -254,8 +254,8 @@ class Fair(UsersTest):
         self.write_history(1)
         with open(self.path("state/removals/1/journal"), "a") as f:
             f.write(json.dumps({"ev": "end", "outcome": "stuck", "code": "stuck", "usec": 5, "message": said, "remedy": [said], "lost": [said]}) + "\n")
-        certificate = {"removal": "1", "chain": {"number": 1, "previous_removal": None, "previous": None}, "lost": [said], "records": {"evidence": [said]},
-                       "by": {"uid": OTHER, "comm": "x"}}
+        certificate = {"schema": "safe-remove/certificate/1", "removal": "1", "chain": {"number": 1, "previous_removal": None, "previous": None},
+                       "lost": [said], "records": {"evidence": [said]}, "by": {"uid": OTHER, "comm": "x"}}
         text = json.dumps(certificate, separators=(",", ":"))
         self.write("state/removals/1/certificate.json", f'{text[:-1]},"sha256":"{hashlib.sha256(text.encode()).hexdigest()}"}}\n')
         self.stop_daemon()

@@ -352,7 +352,8 @@ class Recovery(BusTest):
         wait_for(lambda: self.slot("3", "State") != "unknown", "the slots to be known\n" + self.log())
 
     def test_history(self):
-        self.assertEqual(self.json_of("GetHistory", "u", "0"), {"schema": "safe-remove/history/1", "removals": []})
+        self.assertEqual(self.json_of("GetHistory", "u", "0"), {"schema": "safe-remove/history/1", "removals": [],
+                                                                "totals": {"since_usec": 0, "removals": [], "steps": []}})
         self.wait_end(self.remove("2"))
         self.write("play/script", "step hold\nwait go\n")
         removal = self.remove("mem1")
