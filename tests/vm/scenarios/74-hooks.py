@@ -51,14 +51,18 @@ def object_to_it(lab):
     lab.check("the backup runs until six" in end["message"], f"the reason should be told: {end}")
     lab.equal(calls(lab), [["query", "nobody", f'"{number}"']], "the calls")
 
-    removal.policy(lab, HookTimeoutSec=3, HookUser="nobody loud=root")
-    hooks(lab, hangs="trap '' TERM\nsleep 1000 &\nsleep 1000\n", crashes="kill -SEGV $$\n",
-          loud="head -c 10485760 /dev/zero | tr '\\\\0' x\necho\necho fine\n", elsewhere="exit 2\n")
+    # 10 MiB take their time on a busy machine; whoever hangs is the only one that needs a short one.
+    removal.policy(lab, HookTimeoutSec=60, HookUser="nobody loud=root")
+    hooks(lab, crashes="kill -SEGV $$\n", loud="head -c 10485760 /dev/zero | tr '\\\\0' x\necho\necho fine\n", elsewhere="exit 2\n")
     texts = said(storage.plan(lab, "2"))
-    lab.equal(set(texts), {("HOOK_FAILED", "hangs"), ("HOOK_FAILED", "crashes")}, "the blockers")
-    lab.check("within 3 s" in texts["HOOK_FAILED", "hangs"], f"the one that hangs: {texts}")
+    lab.equal(set(texts), {("HOOK_FAILED", "crashes")}, "the blockers")
     lab.check("signal 11" in texts["HOOK_FAILED", "crashes"], f"the one that crashes: {texts}")
-    lab.equal(sorted(user for _, user, _ in calls(lab)), ["nobody", "nobody", "nobody", "root"], "the users that they ran as")
+    lab.equal(sorted(user for _, user, _ in calls(lab)), ["nobody", "nobody", "root"], "the users that they ran as")
+    removal.policy(lab, HookTimeoutSec=3)
+    hooks(lab, hangs="trap '' TERM\nsleep 1000 &\nsleep 1000\n")
+    texts = said(storage.plan(lab, "2"))
+    lab.equal(set(texts), {("HOOK_FAILED", "hangs")}, "the blockers")
+    lab.check("within 3 s" in texts["HOOK_FAILED", "hangs"], f"the one that hangs: {texts}")
     lab.equal(lab.sh("systemctl list-units --all --no-legend 'safe-remove-hook*'; pgrep -f '^sleep 1000' || true"), "", "what is left of them")
 
 
