@@ -5,6 +5,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
 #include <termios.h>
 
 #include "base/clock.h"
@@ -28,7 +29,10 @@ enum {
 /* It closes the descriptor when it is ready, and so does its end. The signals that whoever follows a removal has blocked are its own again: it is ended by
  * one, and Ctrl-C is for who is asked. */
 static _Noreturn void become_agent(int notify, pid_t parent) {
-        char number[16];
+        /* The desktop's own agent is asked rather than this one, where there is one. Without a login session polkit passes over any that is only a fallback
+         * (polkitbackendinteractiveauthority.c:get_authentication_agent_for_subject). */
+        char number[16], *session = NULL;
+        bool has_session = sd_pid_get_session(parent, &session) >= 0;
         sigset_t none;
 
         (void) sigemptyset(&none);
@@ -36,7 +40,7 @@ static _Noreturn void become_agent(int notify, pid_t parent) {
         (void) snprintf(number, sizeof(number), "%d", notify);
         if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent || fcntl(notify, F_SETFD, 0) < 0)
                 _exit(EXIT_FAILURE);
-        (void) execlp("pkttyagent", "pkttyagent", "--notify-fd", number, "--fallback", NULL);
+        (void) execlp("pkttyagent", "pkttyagent", "--notify-fd", number, has_session ? "--fallback" : NULL, NULL);
         _exit(EXIT_FAILURE);
 }
 

@@ -76,7 +76,7 @@ def replace(lab):
     lab.restart_daemon()
     removal.check_safe(lab, 2, ram)
     lab.slot(2).insert()
-    lab.equal(job.wait(120), 0, f"the exit status\n{job.output()}")
+    lab.equal(job.wait(120), "0", f"the exit status\n{job.output()}")
     newest = removal.history(lab)[0]
     lab.equal((newest["kind"], newest["outcome"], newest["lost"]), ("restore", "rebuilt", []), job.output())
     removal.check_untouched(lab, 2, before)

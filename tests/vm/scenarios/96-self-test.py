@@ -109,6 +109,7 @@ def pressed(lab):
     before = removal.Picture.take(lab)
     go = removal.drill(lab, "disable-dax")
     number = removal.last_id(lab) + 1
+    lab.remember()  # the press is not the beginning
     lab.spawn("self-test", "safe-remove self-test 2 --yes")
     removal.wait_for_record(lab, number, '"ev":"do","n":4', 90)
     lab.slot(2).press(force=True)
