@@ -101,9 +101,10 @@ def rights(lab):
     lab.equal((entry["kind"], entry["outcome"], entry["by"]["uid"], entry["target"]), ("restore", "rebuilt", 5, "slot:2"), "the restoration on record")
 
 
-# Runs a command on a terminal of its own, types a word when that asks for a password, and prints what it shows.
+# Runs a command on a terminal of its own, types a word when that asks for a password, and prints what it shows. What is typed before the echo is off is
+# thrown away by who turns it off.
 TYPIST = r"""
-import os, pty, select, sys, time
+import os, pty, select, sys, termios, time
 end, word, command = time.monotonic() + 90, sys.argv[1], sys.argv[2:]
 pid, fd = pty.fork()
 if pid == 0:
@@ -111,11 +112,11 @@ if pid == 0:
 shown, typed = b"", 0
 while time.monotonic() < end:
     try:
-        data = os.read(fd, 4096) if select.select([fd], [], [], 1)[0] else b""
+        data = os.read(fd, 4096) if select.select([fd], [], [], 0.2)[0] else b""
     except OSError:
         break
     shown += data
-    if shown.count(b"Password:") > typed:
+    if shown.count(b"Password:") > typed and not termios.tcgetattr(fd)[3] & termios.ECHO:
         typed += 1
         os.write(fd, word.encode() + b"\n")
 else:
@@ -131,7 +132,7 @@ def on_terminal(lab, password, *words):
     return status, out + err
 
 
-@scenario("rights-terminal", timeout=300)
+@scenario("rights-terminal", timeout=300, turn=True)
 def terminal(lab):
     """On a terminal polkit's agent asks for an administrator's password: a wrong one is a no by the action's name, the right one lets it go on."""
     lab.write("/run/lab-typist", TYPIST)
