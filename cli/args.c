@@ -79,18 +79,32 @@ static char *meant(const char *text, const void *rows, size_t n, size_t size, co
         return nearest ? strf("; did you mean '%s%s'?", prefix, nearest) : NULL;
 }
 
-static ExitCode fail_value(const char *option, const char *wants, const char *value, const char *const *words, size_t n) {
-        _cleanup_free_ char *hint = meant(value, words, n, sizeof(*words), "");
+/* "'pre', 'undo' or 'post'". Newly allocated, or NULL. */
+static char *words_or(const char *const *words, size_t n, const char *last) {
+        char *all = NULL;
 
-        return fail(CODE_USAGE, NULL, "--%s wants %s, not '%s'%s", option, wants, value, hint ?: "");
+        for (size_t i = 0; i < n; i++)
+                (void) text_add(&all, i + 1 < n || last ? ", " : " or ", "'%s'", words[i]);
+        if (last)
+                (void) text_add(&all, " or ", "%s", last);
+        return all;
+}
+
+/* last: what may be said besides the words; NULL: nothing. */
+static ExitCode fail_word(const char *option, const char *const *words, size_t n, const char *last, const char *value, const char *near) {
+        _cleanup_free_ char *wants = words_or(words, n, last), *hint = meant(near, words, n, sizeof(*words), "");
+
+        return fail(CODE_USAGE, NULL, "--%s wants %s, not '%s'%s", option, wants ?: words[0], value, hint ?: "");
+}
+
+static ExitCode fail_value(const char *option, const char *value, const char *const *words, size_t n) {
+        return fail_word(option, words, n, NULL, value, value);
 }
 
 /* One of two words. */
 static ExitCode set_word(const char *option, const char *const words[static 2], const char *value, const char **ret) {
-        _cleanup_free_ char *wants = strf("'%s' or '%s'", words[0], words[1]);
-
         if (!streq(value, words[0]) && !streq(value, words[1]))
-                return fail_value(option, wants ?: words[0], value, words, 2);
+                return fail_value(option, value, words, 2);
         *ret = value;
         return CODE_DONE;
 }
@@ -115,9 +129,7 @@ static ExitCode set_force(Args *a, const char *value) {
                         i++;
                 if (i < ELEMENTSOF(words))
                         continue;
-                _cleanup_free_ char *hint = meant(p, words, ELEMENTSOF(words), sizeof(*words), "");
-                return fail(CODE_USAGE, NULL, "--force wants 'kill', 'shutdown', 'unmap', 'unproven', 'poison' or several with commas, not '%s'%s", value,
-                            hint ?: "");
+                return fail_word("force", words, ELEMENTSOF(words), "several with commas", value, p);
         }
         a->force = value;
         return CODE_DONE;
@@ -131,7 +143,7 @@ static ExitCode set_acknowledge(Args *a, const char *value) {
         static const char *const words[] = { "kernel-log" };
 
         if (!streq(value, words[0]))
-                return fail_value("acknowledge", "'kernel-log'", value, words, 1);
+                return fail_value("acknowledge", value, words, ELEMENTSOF(words));
         a->acknowledge = value;
         return CODE_DONE;
 }
@@ -156,7 +168,7 @@ static ExitCode set_phase(Args *a, const char *value) {
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
                 words[i] = hook_phase_to_string((HookPhase) i);
         if (hook_phase_from_string(value) < 0)
-                return fail_value("phase", "'query', 'pre', 'undo' or 'post'", value, words, ELEMENTSOF(words));
+                return fail_value("phase", value, words, ELEMENTSOF(words));
         a->phase = value;
         return CODE_DONE;
 }
@@ -169,7 +181,7 @@ static ExitCode set_json(Args *a, const char *value) {
                         output.json = (JsonMode) i;
                         return CODE_DONE;
                 }
-        return fail_value("json", "'pretty', 'short' or 'off'", value, words, ELEMENTSOF(words));
+        return fail_value("json", value, words, ELEMENTSOF(words));
 }
 
 static ExitCode set_host(Args *a, const char *value) {
