@@ -67,7 +67,7 @@ int client_parse(const char *text, json_object **ret) {
                 return r;
         if (!json_object_is_type(o, json_type_object))
                 return -EBADMSG;
-        if (output.json == JSON_OFF)
+        if (output.json == JSON_OFF && !output.as_it_is)
                 json_make_printable(o);
         *ret = TAKE_PTR(o);
         return 0;

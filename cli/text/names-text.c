@@ -13,10 +13,19 @@ static const struct {
         { "nodes", "id", "node", "NUMA node" },
 };
 
+/* A name with a line end or a tab in it (a mount point's) cannot be typed either. */
+static bool is_name(const char *name) {
+        return name && *name && utf8_is_printable(name);
+}
+
 static void print_name(const char *prefix, const char *name, const char *what, const char *slot) {
-        /* A name with a line end or a tab in it (a mount point's) cannot be typed either. */
-        if (name && *name && utf8_is_printable(name))
+        if (is_name(name) && is_name(slot))
                 printf("%s%s\t%s, slot %s\n", prefix, name, what, slot);
+}
+
+static void print_alone(const char *prefix, const char *name, const char *what) {
+        if (is_name(name))
+                printf("%s%s\t%s\n", prefix, name, what);
 }
 
 static void print_of_slot(json_object *topology, json_object *slot) {
@@ -24,10 +33,10 @@ static void print_of_slot(json_object *topology, json_object *slot) {
         _cleanup_json_ json_object *view = card_view(topology, name);
 
         if (!json_get(slot, "card")) {
-                printf("%s\tempty slot\n", name);
+                print_alone("", name, "empty slot");
                 return;
         }
-        printf("%s\tslot\n", name);
+        print_alone("", name, "slot");
         print_name("port:", port, "port", name);
         print_name("serial:", serial, "serial number", name);
         for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
@@ -87,17 +96,15 @@ static void print_storage(json_object *topology) {
         for (size_t i = 0; i < json_len(nmems); i++)
                 print_name("", json_str(json_at(nmems, i), "name"), "memory module", json_str(json_at(nmems, i), "slot") ?: "-");
         for (size_t i = 0; i < json_len(spaces); i++)
-                if (json_str(json_at(spaces, i), "name"))
-                        printf("%s\tnamespace\n", json_str(json_at(spaces, i), "name"));
+                print_alone("", json_str(json_at(spaces, i), "name"), "namespace");
         for (size_t i = 0; i < json_len(devices); i++)
-                printf("/dev/%s\tdevice\n", json_object_get_string(json_at(devices, i)));
+                print_alone("/dev/", json_object_get_string(json_at(devices, i)), "device");
         /* Those that the caller sees under this name. */
         for (size_t i = 0; i < json_len(mounts); i++) {
                 json_object *m = json_at(mounts, i);
                 json_object *fs = json_find(systems, "dev", json_str(m, "dev"));
-                const char *target = json_str(m, "target");
-                if (any_in(json_array(fs, "devices"), devices) && json_u64(m, "ns") == json_u64(json_at(mounts, 0), "ns") && utf8_is_printable(target ?: "\n"))
-                        printf("%s\tmount point\n", target);
+                if (any_in(json_array(fs, "devices"), devices) && json_u64(m, "ns") == json_u64(json_at(mounts, 0), "ns"))
+                        print_alone("", json_str(m, "target"), "mount point");
         }
 }
 

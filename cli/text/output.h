@@ -27,6 +27,7 @@ typedef enum Color {
 /* How this run prints: set once from the command line, read by everything that writes. */
 typedef struct Output {
         JsonMode json;
+        bool as_it_is;          /* what the daemon says is not made printable: whoever prints it looks at each text */
         bool legend;
         bool color;
         bool utf8;              /* the locale has it */

@@ -83,6 +83,7 @@ static ExitCode tell_unknown(json_object *slots, bool read) {
 static ExitCode list_names(sd_bus *bus) {
         _cleanup_json_ json_object *topology = NULL;
 
+        output.as_it_is = true;
         ExitCode code = client_topology(bus, &topology);
         if (code == CODE_DONE)
                 names_print(topology);
