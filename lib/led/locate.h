@@ -19,7 +19,8 @@ int locate_load(const char *port, Located *ret);
  * done there. -EOPNOTSUPP: it has no such indicator that is ours. -EUCLEAN: it is on, which is a fault. -EBUSY: no driver has the slot. Read back. */
 int locate_begin(const char *port, uint64_t until_usec);
 
-/* As it was before, unless it shows something else by now, which is somebody else's word. 0 where there is nothing to end. Read back. */
+/* As it was before, unless it shows something else by now, which is somebody else's word. 0 where there is nothing to end. By the driver's attribute, or, where
+ * no driver has the slot, by its registers: a part of taking it. Read back. */
 int locate_end(const char *port);
 
 /* It shows something else from now on. */

@@ -37,17 +37,6 @@ json_object *hotplug_service_args(const char *port, const char *service, const S
         return args;
 }
 
-int hotplug_service_end_locating(const char *port) {
-        Located l;
-
-        int r = locate_load(port, &l);
-        if (r >= 0)
-                r = l.before == INDICATOR_OFF ? led_show_held(port, INDICATOR_RESERVED, INDICATOR_OFF) : 0;
-        if (r >= 0)
-                locate_forget(port);
-        return r;
-}
-
 int hotplug_service_take(json_object *args, StepRun *run) {
         /* What somebody else has unbound is not ours. Where there is no room for the mark the record of the removal tells of the hold; a
          * press has none yet, but not to hold would be worse. */
@@ -63,8 +52,9 @@ int hotplug_service_take(json_object *args, StepRun *run) {
         }
 
         /* An indicator that cannot be set (lockdown closes the configuration space) must not keep a card from being
-         * removed: it then says less than the truth, never more. */
-        r = hotplug_service_end_locating(json_str(args, "port"));
+         * removed: it then says less than the truth, never more. Nobody who looks for the slot is to be led to a card that is on its way; and
+         * whoever has it blink can end that no more, for his attribute went with the driver. What cannot be written now stays on record. */
+        r = locate_end(json_str(args, "port"));
         if (r != -EINPROGRESS)
                 r = led_show_held(json_str(args, "port"), INDICATOR_BLINK, INDICATOR_RESERVED);
         return r == -EINPROGRESS ? step_fail(run, r, "a write to the registers of port %s has not come back", json_str(args, "port")) : 0;

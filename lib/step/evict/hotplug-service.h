@@ -24,7 +24,3 @@ char *hotplug_service_describe_give(json_object *args);
 
 /* The attribute that switches the power of the slot that a step's scope is about; newly allocated. A negative errno with the reason noted. */
 int hotplug_power_path(json_object *scope, StepRun *run, char **ret);
-
-/* Nobody who looks for the slot is to be led to a card that is on its way. Whoever has it blink (led/locate.h) can do so no more once the driver is away: his
- * attribute went with it. What cannot be written now stays on record. A part of taking the slot. */
-int hotplug_service_end_locating(const char *port);

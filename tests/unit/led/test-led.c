@@ -150,6 +150,27 @@ static void test_locate_held(void) {
         CHECK_INT(rename(SLOTS "/2-1/away", SLOTS "/2-1/attention"), 0);
 }
 
+/* Whoever takes the slot ends it by the registers. A fault that came meanwhile is left alone: nobody has read it before, and nobody would know of it. */
+static void test_locate_taken(void) {
+        _cleanup_json_ json_object *args = hotplug_service_args(PORT, "undriven", NULL);
+        StepRun run = { 0 };
+        Located l;
+
+        CHECK_INT(mkdir("/sys/bus/pci_express/devices/undriven", 0755), 0);
+
+        for (Indicator now = INDICATOR_ON; now <= INDICATOR_BLINK; now++) {
+                put_attention(INDICATOR_OFF);
+                CHECK_INT(locate_begin(PORT, 1), 0);
+                CHECK_INT(rename(SLOTS "/2-1/attention", SLOTS "/2-1/away"), 0);
+                put_attention(now);
+                CHECK_INT(hotplug_service_take(args, &run), 0);
+                CHECK_INT(control_byte(0) & PCI_EXP_SLTCTL_AIC, (now == INDICATOR_ON ? INDICATOR_ON : INDICATOR_OFF) << 6);
+                CHECK_INT(locate_load(PORT, &l), -ENOENT);
+                CHECK_INT(rename(SLOTS "/2-1/away", SLOTS "/2-1/attention"), 0);
+        }
+        CHECK_INT(rmdir("/sys/bus/pci_express/devices/undriven"), 0);
+}
+
 /* A hold puts back what was there before, and finds that where it undoes itself. */
 static void test_locate_and_hold(void) {
         SlotRegisters s = { .has_power_indicator = true, .power_on = true, .has_attention_indicator = true, .attention = INDICATOR_BLINK };
@@ -160,8 +181,7 @@ static void test_locate_and_hold(void) {
         put_attention(INDICATOR_BLINK);
         _cleanup_json_ json_object *args = hotplug_service_args(PORT, "none", &s);
         CHECK_STR(json_str(args, "attention_led"), "off");
-        CHECK_INT(hotplug_service_end_locating(PORT), 0);
-        CHECK_INT(control_byte(0) & PCI_EXP_SLTCTL_AIC, INDICATOR_OFF << 6);
+        CHECK_INT(locate_end(PORT), 0);
         CHECK_INT(locate_load(PORT, &l), -ENOENT);
         _cleanup_json_ json_object *others = hotplug_service_args(PORT, "none", &s);
         CHECK_STR(json_str(others, "attention_led"), "blink");
@@ -201,6 +221,7 @@ int main(void) {
         test_folders();
         test_locate();
         test_locate_held();
+        test_locate_taken();
         test_locate_and_hold();
         test_registers();
         test_foreign();
