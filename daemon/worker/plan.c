@@ -2,6 +2,7 @@
 /* The plan that a request comes to. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/format.h"
 #include "base/parse.h"
 #include "daemon/worker/lost/last-seen.h"
@@ -31,6 +32,21 @@ static bool is_of_any(const Record *r, void *userdata) {
                         if (restore_is_same_place(plan_slot(r->plan, k), slot_at(request, i)))
                                 return true;
         return false;
+}
+
+static const Slot *slot_that_may_be(const Request *request, json_object *start) {
+        for (size_t i = 0; i <= request->n_others; i++)
+                if (record_may_be_of(start, slot_at(request, i)->name))
+                        return slot_at(request, i);
+        return NULL;
+}
+
+/* The same of one that cannot be read. */
+static bool may_be_of_any(const UnreadRecord *u, void *userdata) {
+        char boot[33];
+
+        bool other_boot = json_str(u->start, "boot") && boot_id_read(boot) >= 0 && !streq(json_str(u->start, "boot"), boot);
+        return !other_boot && slot_that_may_be(userdata, u->start);
 }
 
 /* It got stuck, and no slot that is asked for has got its light, or its card elsewhere. */
@@ -90,19 +106,48 @@ static int ask_looks(Since *since) {
         return 0;
 }
 
+static bool may_be_over(const UnreadRecord *u, void *userdata) {
+        return may_be_of_any(u, ((const Since *) userdata)->request);
+}
+
+/* Its light may say that it got stuck, whatever this version can read of it: it is in the way of the plan for a slot that looks empty. 0: it says itself that
+ * there is nothing to finish. */
+static int plan_beside_unread(Request *request, const UnreadRecord *u, Plan **ret) {
+        int outcome = outcome_from_string(json_str(u->end, "outcome"));
+        json_object *o;
+
+        if (outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || outcome == OUTCOME_TESTED)
+                return 0;
+        o = json_object_new_object();
+        json_set_strf(o, "id", "%ju", (uintmax_t) u->id);
+        json_set_str(o, "slot", u->start ? slot_that_may_be(request, u->start)->name : NULL);
+        json_set_str(o, "why", format_strerror(u->error));
+        json_set_bool(o, "newer", u->error == -EPROTONOSUPPORT);
+        json_set_bool(o, "ended", u->end);
+        json_object_array_add(request->unread, o);
+        const PlanRequest planner = request_for_planner(request);
+        int r = plan_removal(request->topology, request->slot, &planner, ret);
+        return r < 0 ? r : 1;
+}
+
 /* A slot without anything up in it may be that of a removal that did not get as far as the light. Only the newest one of these slots is asked: what
  * it says is of the last card that was taken down there. 1: it is. */
 static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **ret) {
         _cleanup_json_ json_object *seen = json_object_new_array(), *unread = json_object_new_array();
+        _cleanup_(unread_record_done) UnreadRecord other = { 0 };
         _cleanup_(record_freep) Record *record = NULL;
 
-        int r = record_find(is_of_any, request, &record);
+        int r = record_find(&(RecordQuestion) { .fits = is_of_any, .may_fit = may_be_of_any, .userdata = request }, &record, &other);
+        if (r < 0 && other.id > 0)
+                return plan_beside_unread(request, &other, ret);
         if (r < 0 || !is_due(record, request))
-                return r == -ENOMEM ? r : 0;
+                return r == -ENOENT ? 0 : r;
         Since since = { .request = request, .record = record, .seen = seen, .unread = unread };
-        r = record_find_later(record, is_over, &since);
+        r = record_find_later(record, &(RecordQuestion) { .fits = is_over, .may_fit = may_be_over, .userdata = &since }, &other);
+        if (r < 0 && other.id > 0)
+                return plan_beside_unread(request, &other, ret);
         if (r != 0)
-                return r == -ENOMEM ? r : 0;
+                return r < 0 ? r : 0;
         r = ask_looks(&since);
         if (r < 0)
                 return r;

@@ -39,25 +39,77 @@ static int record_read(uint64_t id, Record **ret) {
         return 0;
 }
 
-int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret) {
+/* record_take_t: how it begins and ends is the same in all forms (docs/PROTOCOL.md). */
+static void take_ends(json_object *record, void *userdata) {
+        UnreadRecord *u = userdata;
+        const char *ev = json_str(record, "ev");
+        json_object **to = streq_ptr(ev, "start") ? &u->start : streq_ptr(ev, "end") ? &u->end : NULL;
+
+        if (!to)
+                return;
+        json_object_put(*to);
+        *to = json_ref(record);
+}
+
+void unread_record_done(UnreadRecord *u) {
+        json_object_put(u->start);
+        json_object_put(u->end);
+}
+
+bool record_may_be_of(json_object *start, const char *slot) {
+        return !slot || !json_str(start, "slot") || streq(json_str(start, "slot"), slot) || json_has_string(json_array(start, "slots"), slot);
+}
+
+static bool may_have_taken_all_down(const UnreadRecord *u) {
+        int outcome = outcome_from_string(json_str(u->end, "outcome"));
+
+        if (streq_ptr(json_str(u->start, "kind"), "restore") || streq_ptr(json_str(u->start, "kind"), "finish"))
+                return false;
+        return outcome < 0 || outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || outcome == OUTCOME_TESTED || outcome == OUTCOME_STUCK;
+}
+
+/* The error, where it may be one that is looked for; 0: it is passed over. */
+static int hear_unread(const RecordQuestion *q, uint64_t id, int error, bool of_removals, UnreadRecord *ret) {
+        _cleanup_free_ char *path = strf("%s/removals/%ju/journal", state_dir(), (uintmax_t) id);
+        _cleanup_(unread_record_done) UnreadRecord u = { .id = id, .error = error };
+
+        if (error == -ENOMEM || !path)
+                return -ENOMEM;
+        if (error == -ENOENT)
+                return 0; /* it is being deleted */
+        int r = record_each(path, take_ends, &u);
+        if (r >= 0 && !u.start && !u.end)
+                return 0; /* the power went while it was begun */
+        if (of_removals && !may_have_taken_all_down(&u))
+                return 0;
+        if (q->may_fit ? !q->may_fit(&u, q->userdata) : error != -EPROTONOSUPPORT)
+                return 0;
+        if (ret) {
+                *ret = u;
+                u = (UnreadRecord) { 0 };
+        }
+        return error;
+}
+
+int record_find(const RecordQuestion *q, Record **ret, UnreadRecord *ret_unread) {
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
         int k = removal_ids(&ids, &n);
-        if (k < 0)
-                return k;
-        for (size_t i = n; i > 0; i--) {
+        for (size_t i = n; k >= 0 && i > 0; i--) {
                 _cleanup_(record_freep) Record *r = NULL;
 
                 k = record_read(ids[i - 1], &r);
-                if (k == -ENOMEM || k == -EPROTONOSUPPORT)
-                        return k;
-                if (k < 0 || !took_all_down(r) || !fits(r, userdata))
+                if (k < 0) {
+                        k = hear_unread(q, ids[i - 1], k, true, ret_unread);
+                        continue;
+                }
+                if (!took_all_down(r) || !q->fits(r, q->userdata))
                         continue;
                 *ret = TAKE_PTR(r);
                 return 0;
         }
-        return -ENOENT;
+        return k < 0 ? k : -ENOENT;
 }
 
 bool record_finishes(const Record *later, const Record *r) {
@@ -65,7 +117,7 @@ bool record_finishes(const Record *later, const Record *r) {
                outcome_from_string(json_str(later->journal->end, "outcome")) == OUTCOME_SAFE;
 }
 
-int record_find_later(const Record *r, bool (*fits)(const Record *later, void *userdata), void *userdata) {
+int record_find_later(const Record *r, const RecordQuestion *q, UnreadRecord *ret_unread) {
         _cleanup_free_ uint64_t *ids = NULL;
         uint64_t own = 0;
         size_t n = 0;
@@ -76,10 +128,10 @@ int record_find_later(const Record *r, bool (*fits)(const Record *later, void *u
         for (size_t i = n; k >= 0 && i > 0 && ids[i - 1] > own; i--) {
                 _cleanup_(record_freep) Record *later = NULL;
 
-                int q = record_read(ids[i - 1], &later);
-                if (q == -ENOMEM || q == -EPROTONOSUPPORT)
-                        return q;
-                if (q >= 0 && fits(later, userdata))
+                k = record_read(ids[i - 1], &later);
+                if (k < 0)
+                        k = hear_unread(q, ids[i - 1], k, false, ret_unread);
+                else if (q->fits(later, q->userdata))
                         return 1;
         }
         return k < 0 ? k : 0;

@@ -13,15 +13,32 @@ typedef struct Record {
 void record_free(Record *r);
 DEFINE_CLEANUP_FUNC(Record, record_free)
 
-/* The newest removal that took everything of its card down and of which `fits` says yes. Its ending was safe or released, it was
- * a self-test that has switched the power on again, or it was stuck only after its point of no return. Records that cannot be read are passed over.
- * -ENOENT when there is none. -EPROTONOSUPPORT: a newer version of this program wrote one that is newer than any that fits, and it may be the one. */
-int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret);
+/* One that cannot be read, which a newer version wrote (-EPROTONOSUPPORT) or which is damaged: its first and its last line, each NULL where not even
+ * that can be. */
+typedef struct UnreadRecord {
+        uint64_t id;
+        int error;
+        json_object *start, *end;
+} UnreadRecord;
 
-/* Is there a later record of which `fits` says yes? The newest one is asked about first. 1: yes. 0: no; a record that cannot be read is none,
- * and a blocker of every plan for its slot (RECORD_UNREAD). A negative errno: the records cannot be listed, -ENOMEM, or -EPROTONOSUPPORT: a newer
- * version wrote one of them. */
-int record_find_later(const Record *r, bool (*fits)(const Record *later, void *userdata), void *userdata);
+void unread_record_done(UnreadRecord *u);
+
+/* By such a first line: may it have been one of this slot? Its slots' names are there in all forms. */
+bool record_may_be_of(json_object *start, const char *slot);
+
+typedef struct RecordQuestion {
+        bool (*fits)(const Record *r, void *userdata);
+        bool (*may_fit)(const UnreadRecord *u, void *userdata); /* NULL: each of a newer version may, and none that is damaged */
+        void *userdata;
+} RecordQuestion;
+
+/* The newest removal that took everything of its card down and that fits. Its ending was safe or released, it was
+ * a self-test that has switched the power on again, or it was stuck only after its point of no return. -ENOENT when there is none. Another error: the records
+ * cannot be listed, or not read; or one that is newer than any that fits, and may be the one, is in *ret_unread (may be NULL), and this is its error. */
+int record_find(const RecordQuestion *q, Record **ret, UnreadRecord *ret_unread);
+
+/* Is there a later record that fits? The newest one is asked about first. 1: yes. 0: no. A negative errno: as above. */
+int record_find_later(const Record *r, const RecordQuestion *q, UnreadRecord *ret_unread);
 
 /* Is it that of a finishing of this removal that ended safe? */
 bool record_finishes(const Record *later, const Record *r);

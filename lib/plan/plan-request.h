@@ -14,7 +14,7 @@ typedef struct PlanRequest {
         json_object *writers;   /* what earlier removals of these slots have left behind in the kernel, an array of {"removal", "light",
                                  * "unread" (its record cannot be read), "text", "remedy"}; or NULL */
         json_object *unread;    /* removals of these slots, of those inside of them and around them, whose records cannot be read, an array of
-                                 * {"id" (NULL: nobody knows which there are), "slot" (NULL: it may be of any), "why"}; or NULL */
+                                 * {"id" (NULL: nobody knows which there are), "slot" (NULL: it may be of any), "why", "newer", "ended"}; or NULL */
         json_object *inhibitors; /* who does not want cards to go (plan/find/inhibitor.h), an array; or NULL */
         json_object *libraries; /* what libcxl, libdaxctl and libndctl see (kernel/cxl/libraries.h); NULL: they were not asked */
         json_object *said_before; /* what they had against an earlier look (kernel/cxl/testimony.h): it stands until they take it back; or NULL */

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/run-dir.h"
 #include "engine/journal.h"
+#include "engine/records.h"
 #include "engine/state-dir.h"
 #include "kernel/process/apart.h"
 #include "probe/probe.h"
@@ -54,13 +55,6 @@ static int record_load(uint64_t removal, json_object **ret_plan, Journal *j) {
         return r < 0 ? r : journal_replay(j, records, boot);
 }
 
-/* A newer version's record: its slots' names are in its first line, whatever else is there. */
-static bool may_be_of(json_object *start, const char *slot) {
-        json_object *slots = json_array(start, "slots");
-
-        return !slot || !json_str(start, "slot") || streq(json_str(start, "slot"), slot) || json_has_string(slots, slot);
-}
-
 /* 1: this removal began after that moment of this boot, was of the slot and has a scope, which is in *ret. */
 static int subject_from_record(uint64_t removal, const char *port, const char *slot, uint64_t after_usec, Subject *ret) {
         _cleanup_(journal_freep) Journal *j = calloc(1, sizeof(Journal));
@@ -71,7 +65,7 @@ static int subject_from_record(uint64_t removal, const char *port, const char *s
         j->fd = -EBADF;
         j->last_do = SIZE_MAX;
         int r = record_load(removal, &plan, j);
-        if (r == -EPROTONOSUPPORT && !j->other_boot && may_be_of(j->start, slot))
+        if (r == -EPROTONOSUPPORT && !j->other_boot && record_may_be_of(j->start, slot))
                 return r;
         if (r < 0)
                 return r == -ENOMEM ? r : 0;

@@ -44,9 +44,9 @@ static int find_record(const Request *request, Record **ret) {
         _cleanup_json_ json_object *card = scope_card_json(&scope);
         Wanted wanted = { .request = request, .card = card };
 
-        r = record_find(is_of_card, &wanted, ret);
+        r = record_find(&(RecordQuestion) { .fits = is_of_card, .userdata = &wanted }, ret, NULL);
         if (r == -ENOENT)
-                r = record_find(is_of_slot, &wanted, ret);
+                r = record_find(&(RecordQuestion) { .fits = is_of_slot, .userdata = &wanted }, ret, NULL);
         return r == -ENOENT ? 0 : r;
 }
 

@@ -49,8 +49,9 @@ void find_unread(Findings *f) {
                         finding_remedy(o, "findmnt -T %s; journalctl -b -u safe-removed.service  # they are tried again", f->request->state_dir);
                         continue;
                 }
-                o = finding(f, BLOCKER_RECORD_UNREAD, true, "the record of removal %s, which %s%s, cannot be read, so whether it has "
-                            "ended is not known", id, slot ? "was at slot " : "may have been at any slot", slot ?: "");
+                o = finding(f, BLOCKER_RECORD_UNREAD, true, "the record of removal %s, which %s%s, cannot be read, so %s is not known",
+                            id, slot ? "was at slot " : "may have been at any slot", slot ?: "",
+                            json_flag(record, "ended") ? "what it has left there" : "whether it has ended");
                 json_set_strf(o, "evidence", "%s/removals/%s: %s", f->request->state_dir, id, why);
                 if (json_flag(record, "newer"))
                         finding_remedy(o, "safe-remove --version  # install the version that wrote %s/removals/%s again: only that one can go on with it, or put back "

@@ -184,7 +184,7 @@ static void write_removal(const char *outcome) {
 static void test_record(void) {
         _cleanup_(record_freep) Record *r = NULL, *none = NULL;
 
-        CHECK_INT(record_find(any, NULL, &none), -ENOENT);
+        CHECK_INT(record_find(&(RecordQuestion) { .fits = any }, &none, NULL), -ENOENT);
         write_removal("safe");
         write_removal("safe");
         _cleanup_free_ char *wanted = strf("%u", next_id - 1);
@@ -192,7 +192,7 @@ static void test_record(void) {
         write_removal("refused");
         write_removal("stuck");
         write_removal("");
-        CHECK_INT(record_find(any, NULL, &r), 0);
+        CHECK_INT(record_find(&(RecordQuestion) { .fits = any }, &r, NULL), 0);
         CHECK_STR(r->id, wanted);
 }
 
@@ -204,14 +204,14 @@ static bool is_its_end(const Record *later, void *userdata) {
 static void test_finished(void) {
         _cleanup_(record_freep) Record *r = NULL;
 
-        CHECK_INT(record_find(any, NULL, &r), 0);
+        CHECK_INT(record_find(&(RecordQuestion) { .fits = any }, &r, NULL), 0);
         write_record("4711", "safe");
         write_record(r->id, "stuck");
         write_record(r->id, "");
-        CHECK_INT(record_find_later(r, is_its_end, r), 0);
+        CHECK_INT(record_find_later(r, &(RecordQuestion) { .fits = is_its_end, .userdata = r }, NULL), 0);
         write_record(r->id, "safe");
         write_record(r->id, "stuck");
-        CHECK_INT(record_find_later(r, is_its_end, r), 1);
+        CHECK_INT(record_find_later(r, &(RecordQuestion) { .fits = is_its_end, .userdata = r }, NULL), 1);
 }
 
 int main(void) {

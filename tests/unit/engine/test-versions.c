@@ -113,10 +113,11 @@ static bool fits_any(const Record *r, void *userdata) {
 static void test_ended(void) {
         _cleanup_free_ char *dir = NULL, *under_way = NULL;
         _cleanup_(record_freep) Record *found = NULL;
+        const RecordQuestion any = { .fits = fits_any };
 
         create("10", true);
         create("11", true);
-        CHECK_INT(record_find(fits_any, NULL, &found), 0);
+        CHECK_INT(record_find(&any, &found, NULL), 0);
         CHECK_STR(found->id, "11");
         replace_in("11", OURS, NEWER);
         CHECK_INT(removal_dir("11", &dir), 0);
@@ -125,7 +126,7 @@ static void test_ended(void) {
         CHECK(removal_may_be_under_way(under_way));
         record_free(TAKE_PTR(found));
         /* The newer one may be the one that took the card down: an older one is none to put back by. */
-        CHECK_INT(record_find(fits_any, NULL, &found), -EPROTONOSUPPORT);
+        CHECK_INT(record_find(&any, &found, NULL), -EPROTONOSUPPORT);
         removals_prune(0);
         CHECK(access(dir, F_OK) == 0 && access(under_way, F_OK) == 0);
 }
