@@ -50,6 +50,9 @@ json_object *forced_records(const Removal *m, Outcome outcome) {
         disturbed = journal_disturbed(m->journal);
         if (json_len(disturbed) > 0)
                 json_append_str(ops, "end-processes");
+        /* Not by a step: the proof is asked about less. */
+        if (json_len(json_array(json_get(m->journal->start, "since"), "acknowledged")) > 0 && !json_has_string(ops, "force-unproven"))
+                json_append_str(ops, "force-unproven");
         if (json_flag(json_get(m->journal->start, "options"), "ignore_inhibitors"))
                 json_append_str(ops, "override-inhibitor");
         for (size_t i = 0; i < json_len(ops); i++) {

@@ -3,7 +3,8 @@
 
 #include "daemon/worker/removal/removal.h"
 
-/* At a removal's end: the texts for the kernel's audit log, one for each word of force of which a step was begun, for an erasure, for processes that were
+/* At a removal's end: the texts for the kernel's audit log, one for each word of force of which a step was begun, for a complaint of the kernel
+ * that was acknowledged, for an erasure, for processes that were
  * ended, stopped or frozen, and where inhibitors were passed over; `res` is whether the card is out. */
 json_object *forced_records(const Removal *m, Outcome outcome);
 

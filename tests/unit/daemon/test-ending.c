@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "daemon/worker/removal/removal.h"
+#include "daemon/worker/rights/forced.h"
 #include "engine/certificate.h"
 #include "engine/state-dir.h"
 #include "tests/unit/plan/plan-text.h"
@@ -50,12 +51,37 @@ static void test_ending_waits_for_nobody(const char *state) {
         plan_free(m.plan);
 }
 
+/* That the operator has passed over what the kernel says is on record by the action that it takes, and where there was nothing it is not. */
+static void test_acknowledged(void) {
+        static const char *const starts[] = {
+                "{\"since\": {\"sequence\": 7}}",
+                "{\"since\": {\"sequence\": 7, \"acknowledged\": []}}",
+                "{\"since\": {\"sequence\": 7, \"acknowledged\": [\"usb 1-1: failed\"]}, \"by\": {\"uid\": 4711}}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(starts); i++) {
+                _cleanup_free_ char *id = strf("%zu", i + 10);
+                json_object *start = NULL;
+                Removal m = { .plan = make_plan() };
+
+                CHECK_INT(json_parse(starts[i], strlen(starts[i]), &start), 0);
+                CHECK_INT(journal_create(id, m.plan, start, &m.journal), 0);
+                _cleanup_json_ json_object *records = forced_records(&m, OUTCOME_STUCK);
+                CHECK_INT(json_len(records), i == 2);
+                const char *text = json_object_get_string(json_at(records, 0));
+                CHECK(i < 2 || (strstr(text, "op=force-unproven") && strstr(text, "asked-uid=4711") && strstr(text, "res=failed")));
+                journal_free(m.journal);
+                plan_free(m.plan);
+        }
+}
+
 int main(void) {
         _cleanup_free_ char *dir = test_folder(), *state = strf("%s/state", dir);
 
         CHECK(state);
         setenv("SAFE_REMOVE_STATE_DIR", state, 1);
         test_ending_waits_for_nobody(state);
+        test_acknowledged();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
 }
