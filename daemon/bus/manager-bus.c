@@ -174,7 +174,7 @@ static int check_times(json_object *options, sd_bus_error *error) {
 
         for (size_t i = 0; i < ELEMENTSOF(times); i++)
                 if (json_u64(options, times[i].option) > times[i].most)
-                        return sd_bus_error_setf(error, BUS_ERROR_NOT_AUTHORIZED, "Option '%s' may be %u at most for who is not root: other removals wait "
+                        return sd_bus_error_setf(error, BUS_ERROR_BAD_OPTION, "Option '%s' may be %u at most for who is not root: other removals wait "
                                                  "meanwhile.", times[i].option, times[i].most);
         return 0;
 }

@@ -4,6 +4,10 @@
 #include "daemon/manager/policy.h"
 #include "policy-bus.h"
 
+enum {
+        RELOAD_COST = 256 * 1024, /* bytes that one counts for: eight at once, then one in a second (caller/quota.h), as each is a worker and lines in the journal */
+};
+
 static int answer(const Bus *b, sd_bus_message *call, json_object *request, json_object *line, sd_bus_error *reterr) {
         _cleanup_json_ json_object *document = json_object_new_object();
 
@@ -33,6 +37,9 @@ static int reload(void *bus, sd_bus_message *call, json_object *by, json_object 
         _cleanup_json_ json_object *request = json_object_new_object();
         const AskWish wish = { .verb = "check-policy", .what = "The policy", .request = request, .told = on_told, .userdata = bus };
 
+        int r = who_charge(((const Bus *) bus)->who, call, (uint32_t) json_u64(by, "uid"), RELOAD_COST, reterr);
+        if (r < 0)
+                return r;
         json_set(request, "by", json_ref(by));
         return asks_add(((const Bus *) bus)->asks, call, by, &wish, reterr);
 }

@@ -172,10 +172,11 @@ class Rights(UsersTest):
         self.assertEqual(stale.exception.name, "Stale")
         # Nor does he keep the machine from others for hours.
         asked = len(polkit.asked)
-        for options in ("{'grace_sec': <uint32 601>}", "{'offline_timeout_sec': <uint32 601>}", "{'step_delay_msec': <uint32 1>}"):
+        for option, value, most in (("grace_sec", 601, 600), ("offline_timeout_sec", 601, 600), ("step_delay_msec", 1, 0)):
             with self.assertRaises(harness.BusError) as long:
-                self.manager("Remove", "'2'", options, as_uid=NOBODY)
-            self.assertEqual(long.exception.name, "NotAuthorized")
+                self.manager("Remove", "'2'", f"{{'{option}': <uint32 {value}>}}", as_uid=NOBODY)
+            self.assertEqual(long.exception.name, "BadOption")
+            self.assertIn(f"'{option}' may be {most} at most for who is not root", long.exception.message)
         self.assertEqual(len(polkit.asked), asked)
 
     def test_left(self):
@@ -348,6 +349,16 @@ class Rights(UsersTest):
                                             "warnings": [{"file": mine, "line": 2, "message": wrong}]})
         self.assertIn(f"{mine}:2: {wrong}", self.log())
         self.assertIn("did you mean", self.manager("Reload"))
+
+        def flood(connect, say):
+            c = connect()
+            answers = [c.answer(c.send("Reload"), 60) for _ in range(40)]
+            say([(m.error, m.text) for m in answers])
+        before = self.log().count("Reloaded")
+        answers = self.as_user(OTHER, flood)()
+        self.assertIn(None, [error for error, text in answers])
+        self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
+        self.assertLess(self.log().count("Reloaded") - before, 25)
 
     def test_agent(self):
         """On a terminal somebody is asked by an agent, which no signal is kept from, and which ends with what it was started for."""
