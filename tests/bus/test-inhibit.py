@@ -443,8 +443,12 @@ class Delay(Inhibited):
     def test_delay(self):
         first, second = self.hold("--mode=delay", "--what=2"), self.hold("--mode=delay", "--what=2")
         monitor = self.monitor()
+        before = time.time()
         removal = self.remove("2")
-        wait_for(lambda: monitor.signals("PrepareForRemoval"), "the announcement")
+        told = wait_for(lambda: monitor.signals("PrepareForRemoval"), "the announcement")
+        deadline = self.get(removal, "Removal", "DeadlineUsec")
+        self.assertEqual(told, [["2", True, deadline]])
+        self.assertTrue(before + 1 <= deadline / 1e6 <= time.time() + 1, (before, deadline))  # of the wall clock, as the worker has said
         self.let_go(first)
         wait_for(lambda: len(self.listed()) == 1, "one to end")
         self.assertEqual(self.get(removal, "Removal", "State"), "working")
@@ -453,7 +457,7 @@ class Delay(Inhibited):
         self.assertEqual(self.wait_end(removal), "safe")
         self.assertEqual(self.worker_log().count("released"), 1)
         wait_for(lambda: len(monitor.signals("PrepareForRemoval")) == 2, "both signals")
-        self.assertEqual([d[:2] for d in monitor.signals("PrepareForRemoval")], [["2", True], ["2", False]])
+        self.assertEqual(monitor.signals("PrepareForRemoval"), [["2", True, deadline], ["2", False, 0]])
 
     def test_cancelled(self):
         self.hold("--mode=delay", "--what=2")
