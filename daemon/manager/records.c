@@ -65,6 +65,9 @@ static void take(Manager *m, json_object *answer) {
 
         if (first)
                 m->last_number = json_u64(answer, "highest");
+        if (first && json_str(answer, "totals_unread"))
+                log_plain(LOG_WARNING, "How many removals have ended how is not counted, and old records are kept twice as long: %s/totals.json: %s. What is deleted "
+                          "until that can be read is in no sum.", state_dir(), json_str(answer, "totals_unread"));
         tell_unreadable(m, unreadable);
         resume_all(m, json_array(answer, "unfinished"));
         json_object_put(m->unreadable);

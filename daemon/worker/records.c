@@ -68,9 +68,13 @@ int worker_records(WorkerIo *io) {
                 json_set(json_at(unfinished, i), "holds", history_holds(number, &finishing));
                 json_set_bool(json_at(unfinished, i), "finishing", finishing);
         }
+        _cleanup_json_ json_object *totals = NULL;
+        r = totals_read(&totals);
         json_object *o = json_object_new_object();
         json_set_str(o, "type", "records");
         json_set_u64(o, "highest", highest);
+        if (r < 0 && r != -EBADMSG) /* where both are damaged they are begun anew */
+                json_set_str(o, "totals_unread", format_strerror(r));
         json_set(o, "unfinished", json_ref(unfinished));
         json_set(o, "unreadable", json_ref(unreadable));
         json_set(o, "recent", json_ref(recent));

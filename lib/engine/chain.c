@@ -194,15 +194,17 @@ int chain_newest(uint64_t *ret_removal) {
 }
 
 /* Whether this one may be deleted with its record: it is the oldest, or from before the chain, and the chain will say so
- * (written down first). */
-static bool chain_let_go(uint64_t removal) {
+ * (written down first). A newer version's chain says nothing of what has no certificate: of that so many are kept, and then no more. */
+static bool chain_let_go(uint64_t removal, bool too_many) {
         _cleanup_(chain_done) Chain c = { 0 };
         ChainLink l;
 
-        int r = chain_load(&c);
-        if (r < 0)
+        int known = chain_load(&c);
+        if (known < 0 && (known != -EPROTONOSUPPORT || !too_many))
                 return false;
-        r = chain_read(removal, NULL, NULL, &l);
+        int r = chain_read(removal, NULL, NULL, &l);
+        if (known < 0)
+                return r == -ENOENT;
         if (r == -ENOENT)
                 return !c.exists || removal < c.first_removal;
         if (r < 0 || l.number > c.pruned.number + 1)
@@ -247,11 +249,13 @@ void removals_prune(size_t keep) {
         _cleanup_close_ int lock = -EBADF;
         if (removal_ids(&ids, &n) < 0 || n <= keep)
                 return;
-        if (counted(ids, n - keep, &totals) < 0 || chain_lock(0, &lock) < 0)
+        int r = counted(ids, n - keep, &totals);
+        if (r == -ENOMEM || chain_lock(0, &lock) < 0)
                 return; /* the next one does it: nobody's removal waits for that */
         for (size_t i = 0; i + keep < n; i++) {
                 _cleanup_free_ char *dir = strf("%s/removals/%ju", state_dir(), (uintmax_t) ids[i]);
-                if (dir && totals_has(totals, ids[i]) && removal_has_ended(dir) && chain_let_go(ids[i]))
+                bool too_many = i + 2 * keep < n;
+                if (dir && (r < 0 ? too_many : totals_has(totals, ids[i])) && removal_has_ended(dir) && chain_let_go(ids[i], too_many))
                         record_delete(dir);
         }
 }

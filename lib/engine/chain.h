@@ -57,6 +57,7 @@ int chain_verify(json_object **ret);
  * time. */
 int chain_verify_patiently(json_object **ret);
 
-/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted, nor one that is not in the totals (totals.h), nor one whose
- * certificate is not the oldest of all: the chain of certificates stays whole (chain.h). */
+/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted, nor one that a newer version wrote, nor one that is not in
+ * the totals (totals.h), nor one whose certificate is not the oldest of all: the chain of certificates stays whole (chain.h). Where the totals cannot be read twice as many stay,
+ * and what is deleted then is in no sum; where the chain is a newer version's those without a certificate go then, and no others. */
 void removals_prune(size_t keep);

@@ -305,6 +305,15 @@ class Recovery(BusTest):
         self.stop_daemon()
         self.assertEqual(journal.read_text(), kept)
 
+    def test_totals_that_cannot_be_read(self):
+        """Said once, as it keeps records from being deleted; removals go on."""
+        self.stop_daemon()
+        os.makedirs(self.path("state/totals.json"))
+        self.start_daemon()
+        self.assertEqual(self.log().count("is not counted, and old records are kept twice as long"), 1, self.log())
+        self.wait_end(self.remove("2"))
+        self.assertEqual(self.log().count("totals.json"), 1, self.log())
+
     def test_what_is_no_record(self):
         """A FIFO, a folder, a device in the place of a record: its slot is not known, and no slot where its plan is none either; what has
         to be ended is."""

@@ -193,7 +193,40 @@ static void test_later_version(void) {
         CHECK_INT(totals_count(), -EPROTONOSUPPORT);
         removals_prune(1);
         CHECK(access(kept, F_OK) == 0);
+
+        /* But they do not become more for ever. What has not ended, and what that version wrote, stays all the same. */
+        record(3, "", "");
+        record(4, ",\"schema\":\"safe-remove/journal/2\"", END("safe"));
+        record(5, "", END("safe"));
+        record(6, "", END("safe"));
+        removals_prune(1);
+        for (unsigned id = 1; id <= 6; id++) {
+                _cleanup_free_ char *name = strf("removals/%u", id), *path = path_of(name);
+                CHECK_INT(access(path, F_OK) == 0, id > 2);
+        }
         _cleanup_free_ char *after = text_of("totals.json");
+        CHECK_STR(after, text);
+}
+
+/* Nor where its chain is: what has no certificate is not in that. */
+static void test_later_chain(void) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+        char sha256[SHA256_HEX];
+
+        state_new();
+        json_set_str(o, "schema", "safe-remove/chain-ends/2");
+        _cleanup_free_ char *text = seal_text(o, sha256), *in_it = path_of("removals/1"), *oldest = path_of("removals/2"), *newer = path_of("removals/3");
+        write_text("chain.json", text);
+        for (unsigned id = 1; id <= 4; id++)
+                record(id, "", END("safe"));
+        write_text("removals/1/certificate.json", text);
+        removals_prune(2);
+        CHECK(access(oldest, F_OK) == 0);
+        removals_prune(1);
+        CHECK(access(in_it, F_OK) == 0);
+        CHECK(access(oldest, F_OK) < 0);
+        CHECK(access(newer, F_OK) == 0);
+        _cleanup_free_ char *after = text_of("chain.json");
         CHECK_STR(after, text);
 }
 
@@ -206,6 +239,7 @@ int main(void) {
         test_counted_by_another();
         test_torn();
         test_later_version();
+        test_later_chain();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
 }
