@@ -70,6 +70,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_WHICH_SERIAL] = "WHICH_SERIAL",
         [BLOCKER_ERASES] = "ERASES",
         [BLOCKER_ERASED] = "ERASED",
+        [BLOCKER_POWER_UNSEEN] = "POWER_UNSEEN",
         [BLOCKER_NOT_IDLE] = "NOT_IDLE",
         [BLOCKER_HOOK_VETO] = "HOOK_VETO",
         [BLOCKER_HOOK_FAILED] = "HOOK_FAILED",

@@ -79,6 +79,7 @@ typedef enum BlockerCode {
         BLOCKER_WHICH_SERIAL,   /* persistent data is to be erased, and the card's serial number was not given, or another one */
         BLOCKER_ERASES,         /* warning: all that is on the card is erased, and the way back ends there */
         BLOCKER_ERASED,         /* warning, of a restoration: what the removal erased is not put back */
+        BLOCKER_POWER_UNSEEN,   /* of a self-test with power: no light could say that the power comes back */
         BLOCKER_NOT_IDLE,       /* of a self-test: somebody uses the card, or a step of it would take something from somebody */
         BLOCKER_HOOK_VETO,      /* a program of the administrator's objects */
         BLOCKER_HOOK_FAILED,    /* one has given no answer: it failed, or took too long, or nobody can run it */

@@ -34,6 +34,27 @@ static void find_holders_idle(Findings *f, json_object *holders) {
         finding_remedy(o, "safe-remove holders %s  # who they are", f->s->words);
 }
 
+/* What is switched off has to come on again, and whoever stands there has to see that it does: pciehp switches the power on before the power indicator
+ * says anything (step-power-on.c). */
+static void find_power(Findings *f, const Slot *slot) {
+        const SlotRegisters *s = &slot->registers;
+        json_object *o = NULL;
+
+        if (slot->nmem) {
+                o = finding(f, BLOCKER_NO_POWER_SWITCH, true, "slot %s is a memory module's socket, which has no power of its own to test", slot->name);
+                json_set_str(o, "evidence", "it is in no hot-plug slot");
+        } else if (slot->has_registers && !s->has_power_controller) {
+                o = finding(f, BLOCKER_NO_POWER_SWITCH, true, "slot %s has no power controller: its power cannot be switched off and on for a test", slot->name);
+                json_set_strf(o, "evidence", "Slot Capabilities of %s: no power controller", slot->port);
+        } else if (!slot->has_registers || !s->has_attention_indicator) {
+                o = finding(f, BLOCKER_POWER_UNSEEN, true, "slot %s has no attention light of ours to say \"do not pull\" while its power comes back", slot->name);
+                json_set_strf(o, "evidence", slot->has_registers ? "Slot Capabilities of %s: no attention indicator, or one that belongs to other tools"
+                              : "slot %s shows no registers", slot->has_registers ? slot->port : slot->name);
+        }
+        if (o)
+                finding_remedy(o, "safe-remove self-test %s  # without --with-power", f->s->words);
+}
+
 void find_idle(Findings *f, const Plan *p) {
         find_holders_idle(f, json_array(p->doc, "holders"));
         /* Of those who may be missing some have memory there, which moves; whoever else they could be blocks by himself (HOLDERS_UNKNOWN). */
@@ -52,10 +73,5 @@ void find_idle(Findings *f, const Plan *p) {
                 finding_remedy(o, "safe-remove explain %s  # what stands on it; take that down first", f->s->words);
         }
         for (size_t i = 0; f->request->policy->self_test_power && i < scope_n_slots(f->s); i++)
-                if (scope_slot(f->s, i)->nmem) {
-                        json_object *o = finding(f, BLOCKER_NO_POWER_SWITCH, true, "slot %s is a memory module's socket, which has no power of its own to test",
-                                                 scope_slot(f->s, i)->name);
-                        json_set_str(o, "evidence", "it is in no hot-plug slot");
-                        finding_remedy(o, "safe-remove self-test %s  # without --with-power", f->s->words);
-                }
+                find_power(f, scope_slot(f->s, i));
 }
