@@ -125,8 +125,10 @@ static void gone_free(void *userdata) {
         free(g);
 }
 
-/* Also before the worker that goes on has said so. */
+/* Also before the worker that goes on has said so. Not when a self-test gives the slots their power back. */
 static bool may_go(const Removal *r) {
+        if (streq_ptr(r->step, step_type_to_string(STEP_POWER_ON)))
+                return false;
         return r->state == REMOVAL_FINISHING || (r->finishing && r->state != REMOVAL_RESTORING);
 }
 

@@ -232,7 +232,8 @@ json_object *history_holds(uint64_t number, bool *ret_finishing) {
                 bool let_go = streq_ptr(name, step_type_to_string(STEP_RELEASE));
                 int type = step_type_from_string(name ?: "");
 
-                finishing = finishing || (type >= 0 && step_ops((StepType) type)->irreversible && is_begun(records, i));
+                if (type >= 0 && step_ops((StepType) type)->irreversible && is_begun(records, i))
+                        finishing = type != STEP_POWER_ON; /* a self-test's, whose cards stay */
                 if (!port || (!let_go && !streq_ptr(name, step_type_to_string(STEP_HOLD))))
                         continue;
                 /* In a restoration a release is what takes the slot. */

@@ -243,6 +243,23 @@ class Events(BusTest):
         self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
         self.assertIn("without being safe", self.log())
 
+    def test_pulled_while_it_gets_its_power_back(self):
+        """A self-test: safe to pull until then, and not any more."""
+        self.write("play/script", "step show-safe\ndeaf\nwait pulled\nstep power-on\nwait go\nend-as tested\n")
+        monitor = self.monitor()
+        removal = self.remove("2", "{'self_test': <'power'>}")
+        wait_for(lambda: self.get(removal, "Removal", "State") == "finishing", "the card to be safe to pull")
+        self.kernel_says("Slot(2): Card not present", PORT, 10)
+        self.settle()
+        self.assertNotIn("without being safe", self.log())
+        self.write("play/pulled", "")
+        wait_for(lambda: self.get(removal, "Removal", "Step") == "power-on", "the power")
+        self.kernel_says("Slot(2): Card not present", PORT, 11)
+        wait_for(lambda: "without being safe" in self.log(), "the complaint")
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "tested")
+        self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
+
     def test_pulled_by_surprise(self):
         monitor = self.monitor()
         self.write_machine([slot("2", 0), {**slot("3", 1), "card": {"bdf": "0000:0e:00.0", "memdev": None, "serial": None}}])
