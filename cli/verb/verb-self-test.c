@@ -102,6 +102,9 @@ static ExitCode write_report(const Args *a, json_object *report) {
 
 /* What was restored with a difference is not what was there. */
 static ExitCode exit_code_of_test(json_object *removal, json_object *restoration) {
+        /* Called off where there was no way back: no test. */
+        if (!restoration && streq_ptr(json_str(removal, "outcome"), "safe"))
+                return exit_code_of_removal("restored", "cancelled");
         if (!restoration)
                 return exit_code_of_removal(json_str(removal, "outcome"), json_str(removal, "code"));
         ExitCode code = exit_code_of_removal(json_str(restoration, "outcome"), json_str(restoration, "code"));

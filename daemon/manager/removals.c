@@ -136,11 +136,36 @@ static bool is_of_another(const Removal *r, const Removal *left) {
         return r->asker && !who_is_privileged(r->by) && !(json_get(left->by, "uid") && json_u64(left->by, "uid") == json_u64(r->by, "uid"));
 }
 
+/* Continued in the direction that its record and its caller say; `back`: nobody wants it any more. NULL: it cannot be. */
+static Removal *resume_left(Manager *m, Removal *left, bool back) {
+        _cleanup_json_ json_object *record = TAKE_PTR(left->record); /* the next one takes its place, and it is freed */
+        Removal *resumed = NULL;
+
+        left->given_up = false;
+        int k = resume(m, json_get(record, "entry"), json_get(record, "holds"), back, &resumed);
+        return k < 0 ? NULL : resumed;
+}
+
+/* A test that was left over, and somebody who wants the card out. It would switch the power on again: so it is called off, and does not. */
+static bool call_test_off(Removal *r, Removal *left) {
+        _cleanup_free_ char *text = strf("Self-test %s of slot %s had not ended. It is called off now, without switching the power on again. "
+                                         "Once it has ended, ask again.", left->id, removal_label(left));
+        Manager *m = manager_of(r);
+
+        if (!resume_left(m, left, true))
+                return false;
+        if (r->trigger == TRIGGER_BUTTON) {
+                log_plain(LOG_NOTICE, "A button was pressed. %s", text ?: "");
+                manager_drop_enquiry(r); /* given back with its end */
+        } else
+                manager_removal_unstartable(r, "busy", text, m);
+        return true;
+}
+
 /* The slot's last removal has no end on record: its workers died of it again and again. Who asks for the slot has it taken up once more (of users he
  * who had asked for it alone), and a press calls it off. Nothing is read here: where the records hang the daemon must not. False: it cannot be taken up. */
 static bool take_up(Removal *r, Removal *left) {
         Manager *m = manager_of(r);
-        Removal *resumed = NULL;
 
         if (!left->record) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended, and its record could not be read. Once it can be, continue it "
@@ -156,6 +181,8 @@ static bool take_up(Removal *r, Removal *left) {
         }
         /* A test is not asked for by who wants a card out, nor the other way round. */
         const char *test = json_str(left->options, "self_test");
+        if (test && r->kind == left->kind && !json_has(r->options, "self_test"))
+                return call_test_off(r, left);
         if (r->kind == left->kind && r->trigger != TRIGGER_BUTTON && !streq_ptr(json_str(r->options, "self_test"), test)) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Continue it first (safe-remove %s).", test ? "The self-test" : "The removal",
                                                     left->id, removal_label(left), !test ? "remove" : streq(test, "power") ? "self-test --with-power" : "self-test");
@@ -169,10 +196,8 @@ static bool take_up(Removal *r, Removal *left) {
                 manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
-        left->given_up = false;
-        _cleanup_json_ json_object *record = TAKE_PTR(left->record); /* the next one takes its place, and it is freed */
-        int k = resume(m, json_get(record, "entry"), json_get(record, "holds"), r->trigger == TRIGGER_BUTTON, &resumed);
-        if (k < 0)
+        Removal *resumed = resume_left(m, left, r->trigger == TRIGGER_BUTTON);
+        if (!resumed)
                 return false;
         reply_path(r, resumed->path);
         manager_drop_enquiry(r);

@@ -286,7 +286,7 @@ int engine_forward(Engine *e) {
                 engine_record_failed(e, e->failed_step);
                 return q;
         }
-        for (size_t n = first; n < e->plan->n_steps; n++) {
+        for (size_t n = first; n < (e->end > 0 ? e->end : e->plan->n_steps); n++) {
                 engine_turn_to(e, n);
                 int r = step_forward(e, n);
                 if (r >= 0)

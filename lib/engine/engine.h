@@ -60,6 +60,7 @@ typedef struct Engine {
         bool inherited;         /* a restoration's steps have their removal's notes */
         bool resumed;           /* another worker began: go on from its last step */
         size_t failed_step;     /* of a forward run that failed */
+        size_t end;             /* a forward run leaves out the steps from here on; 0: none */
         bool left_behind;       /* a write, of whichever way, is still in the kernel and may yet take effect */
         bool told_finishing;
         bool touched_tail;      /* a step that cannot be undone may have done something */

@@ -93,6 +93,42 @@ class Recovery(BusTest):
         self.assertEqual(self.wait_end(removal), "safe")
         self.assertEqual(self.resumes()[12:], [["1", "auto"]])
 
+    def left_test(self):
+        """A self-test with power whose workers have died of it again and again."""
+        self.write("play/script", "step hold\ndie\n")
+        self.write("play/resume-script", "die\n")
+        removal = self.remove("2", "{'self_test': <'power'>}")
+        self.assertEqual(self.wait_end(removal), "stuck")
+        wait_for(lambda: self.slot("2", "State") == "stuck", "the slot")
+        os.unlink(self.path("play/resume-script"))
+        return len(self.resumes()), removal
+
+    def test_left_test_and_removal(self):
+        """Who wants the card out does not have the power switched on again: the test is called off, and that is the answer."""
+        tried, removal = self.left_test()
+        with self.assertRaises(BusError) as refused:
+            self.remove("2")
+        self.assertEqual(refused.exception.name, "Busy")
+        self.assertIn("Self-test 1 of slot 2 had not ended. It is called off now, without switching the power on again.", refused.exception.message)
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.resumes()[tried:], [["1", "back"]])
+        self.write("play/script", "step hold\nstep power-off\n")
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+
+    def test_left_test_and_press(self):
+        tried, removal = self.left_test()
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", "0000:0c:00.0", 10)
+        wait_for(lambda: "A button was pressed. Self-test 1 of slot 2 had not ended. It is called off now" in self.log(), "the answer")
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.resumes()[tried:], [["1", "back"]])
+
+    def test_left_test_goes_on(self):
+        """Asked for once more it is continued."""
+        tried, removal = self.left_test()
+        self.assertEqual(self.remove("2", "{'self_test': <'power'>}"), removal)
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.resumes()[tried:], [["1", "auto"]])
+
     def test_worker_dies_before_it_touched_anything(self):
         self.write("play/script", "die-early\n")
         removal = self.remove("2")

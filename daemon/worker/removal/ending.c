@@ -231,7 +231,7 @@ static int end_proven(Removal *m) {
         for (size_t i = 0; i < plan_n_slots(m->plan); i++)
                 last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));
         if (has_light)
-                return removal_tell_hooks(m, HOOK_POST, removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL));
+                return removal_tell_hooks(m, HOOK_POST, removal_end(m, OUTCOME_SAFE, "done", m->engine.end > 0 ? "the self-test was called off; safe to pull" : "safe to pull", NULL));
         return removal_tell_hooks(m, HOOK_POST, removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL));
 }
 
@@ -259,7 +259,7 @@ int removal_go_forward(Removal *m) {
         }
         r = engine_forward(&m->engine);
         if (r >= 0)
-                return plan_is_self_test(m->plan) ? end_self_test(m) : end_proven(m);
+                return plan_is_self_test(m->plan) && m->engine.end == 0 ? end_self_test(m) : end_proven(m);
 
         const char *name = step_type_to_string(m->plan->steps[m->engine.failed_step].type);
         if (engine_can_go_back(&m->engine)) {

@@ -113,6 +113,25 @@ static char *other_card(const Removal *m) {
         return why;
 }
 
+/* Nobody wants the test any more, and it has no way back. Slots of which none has its power back yet stay without, as after a removal; once that has begun
+ * nothing more is written, unless there is nothing left to be. */
+static int call_test_off(Removal *m) {
+        size_t last = m->journal->last_do, n = 0;
+
+        while (n < m->plan->n_steps && m->plan->steps[n].type != STEP_POWER_ON)
+                n++;
+        if (n < m->plan->n_steps && last < n) {
+                m->engine.end = n;
+                return removal_go_forward(m);
+        }
+        for (; n < m->plan->n_steps; n++) {
+                engine_turn_to(&m->engine, n);
+                if (step_ops(m->plan->steps[n].type)->verify(m->engine.args, &m->engine.run) != STEP_APPLIED)
+                        return removal_stop_behind(m, "the self-test was called off while it switched the power on again");
+        }
+        return removal_go_forward(m);
+}
+
 static int resume_opened(Removal *m, bool back) {
         Journal *j = m->journal;
 
@@ -143,7 +162,10 @@ static int resume_opened(Removal *m, bool back) {
                 /* The card that a self-test has given its power back is the plan's own, which that step asks for itself. */
                 bool asks = m->engine.touched_tail && m->plan->steps[m->engine.failed_step].type != STEP_POWER_ON;
                 _cleanup_free_ char *other = asks ? other_card(m) : NULL;
-                return other ? removal_stop_behind(m, other) : removal_go_forward(m);
+                if (other)
+                        return removal_stop_behind(m, other);
+                /* A service that stops has it go on: what it gives back, it gives back as it was. */
+                return back && m->until == 0 && plan_is_self_test(m->plan) ? call_test_off(m) : removal_go_forward(m);
         }
 
         int r = engine_forward(&m->engine);
