@@ -179,6 +179,16 @@ class Rights(UsersTest):
             self.assertIn(f"'{option}' may be {most} at most for who is not root", long.exception.message)
         self.assertEqual(len(polkit.asked), asked)
 
+    def test_self_test_with_power(self):
+        """What it takes down a restoration puts back: who may not have that done does not begin it."""
+        self.write("play/rights", "remove restore")
+        polkit = self.polkit(lambda question: NO if question.action.endswith("restore") else YES)
+        with self.assertRaises(harness.BusError) as refused:
+            self.manager("Remove", "'2'", "{'self_test': <'power'>}", as_uid=NOBODY)
+        self.assertEqual(refused.exception.name, "NotAuthorized")
+        self.assertEqual([q.action.removeprefix(NAME + ".") for q in polkit.asked], ["remove", "restore"])
+        self.assertFalse(self.noted("run"))
+
     def test_left(self):
         """What root has asked for is not taken up by who may remove cards and no more: it may go on with words of force."""
         self.polkit(YES)

@@ -37,6 +37,8 @@ static void add_of_plan(const Request *request, const Plan *plan, json_object *a
         json_object *actions = json_array(answer, "actions");
 
         json_append_str(actions, "remove");
+        if (request->policy.self_test_power)
+                json_append_str(actions, "restore"); /* what it takes down is put back by one, and nobody is to find out only then that he may not */
         if (ends_processes(plan))
                 json_append_str(actions, "end-processes");
         add_force(&request->policy, actions);
