@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
+#include "base/ini.h"
 #include "base/span.h"
 #include "topology/select/select-why.h"
 
@@ -40,16 +41,6 @@ static char *printable(const char *name) {
         return copy;
 }
 
-char *why_malformed(const char *name) {
-        _cleanup_free_ char *said = printable(name);
-
-        if (!said)
-                return NULL;
-        return strf("\"%s\" does not name a card; use a slot (2, slot2, slot:2), a PCI address (0000:0d:00.0), "
-                    "port:ADDRESS, memN, regionN, daxN.N, nmemN, namespaceN.N, nodeN, memoryN, serial:NUMBER, "
-                    "/dev/NAME or a mount point", said);
-}
-
 static void say_candidate(FILE *f, const char *bdf, const Memdev *m, const Slot *s) {
         if (s && s->nmem)
                 fprintf(f, "slot %s (memory module", s->name);
@@ -64,24 +55,35 @@ static void say_candidate(FILE *f, const char *bdf, const Memdev *m, const Slot 
 
 /* What there is, one after the other. */
 typedef struct List {
-        FILE *stream;
-        size_t n, more;        /* named, and left out */
+        FILE *stream;           /* NULL: nothing is said */
+        size_t n, more;         /* named, and left out */
+        char **names;           /* all of them */
+        size_t n_names, n_allocated;
 } List;
+
+static void list_done(List *l) {
+        for (size_t i = 0; i < l->n_names; i++)
+                free(l->names[i]);
+        free(l->names);
+}
 
 static void list(List *l, const char *format, ...) _printf_(2, 3);
 
 static void list(List *l, const char *format, ...) {
         va_list ap;
 
-        if (l->n == NAMES_MAX) {
-                l->more++;
-                return;
-        }
-        if (l->n++ > 0)
-                fputs(", ", l->stream);
         va_start(ap, format);
-        vfprintf(l->stream, format, ap);
+        _cleanup_free_ char *name = strfv(format, ap);
         va_end(ap);
+        if (!name)
+                return;
+        (void) strings_add(&l->names, &l->n_names, &l->n_allocated, name);
+        if (!l->stream)
+                return;
+        if (l->n == NAMES_MAX)
+                l->more++;
+        else
+                fprintf(l->stream, "%s%s", l->n++ > 0 ? ", " : "", name);
 }
 
 #define LIST_NAMES(l, t, what)                          \
@@ -168,38 +170,85 @@ static void list_blocks(List *l, const Topology *t) {
         }
 }
 
+static void (*const list_all[_NAME_KIND_MAX])(List *l, const Topology *t) = {
+        [NAME_SLOT] = list_slots,
+        [NAME_FUNCTION] = list_functions,
+        [NAME_PORT] = list_ports,
+        [NAME_MEMDEV] = list_memdevs,
+        [NAME_REGION] = list_regions,
+        [NAME_DAX] = list_daxes,
+        [NAME_NODE] = list_nodes,
+        [NAME_BLOCK] = list_blocks,
+        [NAME_SERIAL] = list_serials,
+        [NAME_NMEM] = list_nmems,
+        [NAME_NAMESPACE] = list_namespaces,
+        [NAME_DEVICE] = list_devices,
+        [NAME_MOUNT] = list_mounts,
+};
+
+/* Numbers of slots, addresses and serial numbers are all alike: none of them is a slip of another one. */
+static bool has_letters(int kind) {
+        return kind != NAME_SLOT && kind != NAME_FUNCTION && kind != NAME_PORT && kind != NAME_SERIAL && kind != NAME_BLOCK;
+}
+
+/* Another number is another thing. */
+static bool has_same_digits(const char *a, const char *b) {
+        static const char digits[] = "0123456789";
+
+        for (;; a++, b++) {
+                a += strcspn(a, digits);
+                b += strcspn(b, digits);
+                if (*a != *b || !*a)
+                        return *a == *b;
+        }
+}
+
+/* "; did you mean region0?", or "". */
+static char *meant(const char *text, const List *l) {
+        _cleanup_free_ const char **names = calloc(l->n_names + 1, sizeof(char *));
+        size_t n = 0;
+
+        for (size_t i = 0; names && i < l->n_names; i++)
+                if (has_same_digits(text, l->names[i]))
+                        names[n++] = l->names[i];
+        return ini_hint(text, names, n, sizeof(char *));
+}
+
+char *why_malformed(const Topology *t, const char *name) {
+        _cleanup_free_ char *said = printable(name), *hint = NULL;
+        _cleanup_(list_done) List all = { 0 };
+
+        for (int kind = 0; kind < _NAME_KIND_MAX; kind++)
+                if (has_letters(kind))
+                        list_all[kind](&all, t);
+        hint = meant(name, &all);
+
+        if (!said)
+                return NULL;
+        return strf("\"%s\" does not name a card; use a slot (2, slot2, slot:2), a PCI address (0000:0d:00.0), "
+                    "port:ADDRESS, memN, regionN, daxN.N, nmemN, namespaceN.N, nodeN, memoryN, serial:NUMBER, "
+                    "/dev/NAME or a mount point%s", said, hint ?: "");
+}
+
 char *why_unknown(const Topology *t, const Name *name) {
-        static void (*const list_all[_NAME_KIND_MAX])(List *l, const Topology *t) = {
-                [NAME_SLOT] = list_slots,
-                [NAME_FUNCTION] = list_functions,
-                [NAME_PORT] = list_ports,
-                [NAME_MEMDEV] = list_memdevs,
-                [NAME_REGION] = list_regions,
-                [NAME_DAX] = list_daxes,
-                [NAME_NODE] = list_nodes,
-                [NAME_BLOCK] = list_blocks,
-                [NAME_SERIAL] = list_serials,
-                [NAME_NMEM] = list_nmems,
-                [NAME_NAMESPACE] = list_namespaces,
-                [NAME_DEVICE] = list_devices,
-                [NAME_MOUNT] = list_mounts,
-        };
+        _cleanup_(list_done) List all = { 0 };
         Line l, there;
 
         if (!line_open(&there))
                 return NULL;
-        List all = { .stream = there.stream };
+        all.stream = there.stream;
         list_all[name->kind](&all, t);
         _cleanup_free_ char *names = line_close(&there);
         if (!names || !line_open(&l))
                 return NULL;
 
-        _cleanup_free_ char *text = printable(name->text);
+        _cleanup_free_ char *text = printable(name->text), *hint = has_letters((int) name->kind) ? meant(name->text, &all) : NULL;
         fprintf(l.stream, "there is no %s %s here", name_kind_to_string(name->kind), text ?: "of this name");
         if (*names)
                 fprintf(l.stream, "; there is: %s", names);
         if (all.more > 0)
                 fprintf(l.stream, " and %zu more", all.more);
+        fputs(hint ?: "", l.stream);
         return line_close(&l);
 }
 

@@ -18,7 +18,7 @@ typedef struct Candidates {
 } Candidates;
 
 /* Why a name does not lead to one slot: newly allocated, one line, or NULL when out of memory. */
-char *why_malformed(const char *name);
+char *why_malformed(const Topology *t, const char *name);
 char *why_unknown(const Topology *t, const Name *name);
 char *why_ambiguous(const Name *name, const Candidates *c);
 char *why_no_slot(const Topology *t, const Name *name);

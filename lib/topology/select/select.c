@@ -206,7 +206,7 @@ int topology_select(const Topology *t, const char *name, const Slot **ret_slot, 
                 why = explain((SelectResult) r, t, &n, &c);
         } else {
                 r = SELECT_MALFORMED;
-                why = why_malformed(name);
+                why = why_malformed(t, name);
         }
 
         if (!why)

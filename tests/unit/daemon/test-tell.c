@@ -140,7 +140,7 @@ static void test_said(void) {
 /* A reason is told as who asked may see it. */
 static void test_error(void) {
         static const char message[] = "there is no mount point /x here; there is: /, ";
-        _cleanup_free_ char *folder = test_folder(), *inner = strf("%s/closed", folder), *text = strf("%s%s/inner/mount", message, inner);
+        _cleanup_free_ char *folder = test_folder(), *inner = strf("%s/closed", folder), *text = strf("%s%s/inner/mount; did you mean %s/inner/mount?", message, inner, inner);
         _cleanup_json_ json_object *by = json_object_new_object();
 
         CHECK_INT(mkdir(inner, 0700), 0);

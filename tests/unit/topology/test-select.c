@@ -36,6 +36,9 @@ static const Case cases[] = {
         { "ram2", "0x2", SELECT_FOUND, "3" },
 
         { "ram2", "foo", SELECT_MALFORMED, "\"foo\" does not name a card; use a slot (2, slot2, slot:2), " },
+        { "ram2", "regoin0", SELECT_MALFORMED, "or a mount point; did you mean region0?" },
+        { "ram2", "regoin7", SELECT_MALFORMED, "or a mount point" },
+        { "storage", "/mnt/dta", SELECT_UNKNOWN, "/mnt/data/nested; did you mean /mnt/data?" },
         { "ram2", "two\nlines\x1b[31m", SELECT_MALFORMED, "\"two?lines?[31m\" does not" },
         { "ram2", "7", SELECT_UNKNOWN, "there is no slot 7 here; there is: 0, 2, 3, 5" },
         { "ram2", "slot:a\nb", SELECT_UNKNOWN, "there is no slot a?b here" },
