@@ -44,12 +44,17 @@ static _Noreturn void become_agent(int notify, pid_t parent) {
         _exit(EXIT_FAILURE);
 }
 
+/* The terminal is another job's: to read from it, or to set it, would stop us. */
+static bool in_background(void) {
+        return tcgetpgrp(STDIN_FILENO) != getpgrp();
+}
+
 /* Waits until it is ready, for its time. */
 static void agent_begin(const Args *a, Agent *ret) {
         pid_t parent = getpid();
         int fds[2];
 
-        *ret = (Agent) { .may_ask = !a->no_ask_password && geteuid() != 0 && isatty(STDIN_FILENO) };
+        *ret = (Agent) { .may_ask = !a->no_ask_password && geteuid() != 0 && isatty(STDIN_FILENO) && !in_background() };
         if (!ret->may_ask || pipe2(fds, O_CLOEXEC) < 0)
                 return;
         ret->has_terminal = tcgetattr(STDIN_FILENO, &ret->terminal) >= 0;
@@ -75,7 +80,7 @@ static void agent_end(Agent *agent) {
                 (void) kill(agent->pid, SIGKILL);
         (void) waitpid(agent->pid, NULL, 0);
         agent->pid = 0;
-        if (agent->has_terminal)
+        if (agent->has_terminal && !in_background()) /* it may have been put there meanwhile */
                 (void) tcsetattr(STDIN_FILENO, TCSADRAIN, &agent->terminal);
 }
 

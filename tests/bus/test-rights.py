@@ -370,34 +370,52 @@ class Rights(UsersTest):
         self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
         self.assertLess(self.log().count("Reloaded") - before, 25)
 
-    def test_agent(self):
-        """On a terminal somebody is asked by an agent, which no signal is kept from, and which ends with what it was started for."""
-        self.polkit(CHALLENGE)
+    def make_agent(self):
         os.mkdir(self.path("bin"))
         with open(self.path("bin/pkttyagent"), "w") as f:
             f.write(AGENT)
         os.chmod(self.path("bin/pkttyagent"), 0o755)
         os.mkdir(self.path("said"))
         os.chmod(self.path("said"), 0o777)
+
+    def on_terminal(self, argv, program=None):
+        """(exit code, what was shown) of a user's command on a terminal of its own."""
         pid, terminal = pty.fork()
         if pid == 0:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
-            os.execve(os.environ["SAFE_REMOVE"], ["safe-remove", "remove", "2", "--yes"],
-                      {**self.env, "PATH": f"{self.path('bin')}:{os.environ['PATH']}", "SAID": self.path("said")})
+            os.execve(program or os.environ["SAFE_REMOVE"], argv, {**self.env, "PATH": f"{self.path('bin')}:{os.environ['PATH']}", "SAID": self.path("said")})
         self.addCleanup(os.close, terminal)
         shown = b""
         with contextlib.suppress(OSError):  # its end is an error
             while select.select([terminal], [], [], harness.PATIENCE)[0]:
                 shown += os.read(terminal, 4096)
         os.kill(pid, signal.SIGKILL)
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 77, shown)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+
+    def test_agent(self):
+        """On a terminal somebody is asked by an agent, which no signal is kept from, and which ends with what it was started for."""
+        self.polkit(CHALLENGE)
+        self.make_agent()
+        code, shown = self.on_terminal(["safe-remove", "remove", "2", "--yes"])
+        self.assertEqual(code, 77, shown)
         self.assertIn(f"{NAME}.remove: polkit wants a password for it, and there is no agent", " ".join(shown.decode().split()))
         with open(self.path("said/blocked")) as f:
             self.assertEqual(int(f.read(), 16), 0, "the signals that are kept from the agent")
         with open(self.path("said/ends")) as f:
             self.assertEqual(f.read(), "SIGTERM")
+
+    def test_agent_in_background(self):
+        """A job in the background asks nobody, and is not stopped for what it would do to the terminal."""
+        self.polkit(YES)
+        self.make_agent()
+        self.write("play/script", "end-as restored\n")
+        remove = f"{os.environ['SAFE_REMOVE']} remove 2 --yes"
+        for command, agent in ((f"{remove} & wait $!; echo ended $?", False), (f"{remove}; echo ended $?", True)):
+            _, shown = self.on_terminal(["bash", "-c", f"set -m; {command}"], program="/bin/bash")
+            self.assertIn(b"ended 6", shown)
+            self.assertEqual(os.path.exists(self.path("said/blocked")), agent, shown)
 
     def test_details(self):
         """A user who may read the details of others gets what root gets; polkit is asked for each look, and asks nobody."""
