@@ -186,7 +186,7 @@ ExitCode exit_code_of_plan(json_object *plan) {
 ExitCode ask_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret), json_object **ret) {
         _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_for_details(&bus);
         return code == CODE_DONE ? ask(bus, a, ret) : code;
 }
 

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 
+#include "base/clock.h"
+#include "base/spawn.h"
 #include "bus.h"
+
+enum {
+        STREAM_MAX = 1024 * 1024 * 1024,
+        BUSY_MSEC = 250,
+};
 
 char *bus_name_of_path(const char *path) {
         static const char *const prefixes[] = { BUS_SLOT_PREFIX, BUS_REMOVAL_PREFIX };
@@ -155,4 +163,51 @@ int bus_read_properties(sd_bus_message *m, json_object **ret) {
                 return r;
         *ret = TAKE_PTR(o);
         return 0;
+}
+
+/* Where no descriptor can come, the daemon keeps the document and we read it piece by piece. Who is told too much at once waits. */
+static int read_kept(sd_bus *bus, uint32_t number, uint64_t bytes, uint64_t deadline, char **ret, sd_bus_error *reterr) {
+        _cleanup_free_ char *text = bytes < SIZE_MAX ? malloc(bytes + 1) : NULL;
+        size_t size = 0;
+
+        if (!text)
+                return -ENOMEM;
+        for (;;) {
+                _cleanup_message_ sd_bus_message *reply = NULL;
+                const char *piece = NULL;
+
+                int r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "ReadKept", reterr, &reply, "u", number);
+                if (r < 0 && sd_bus_error_has_name(reterr, BUS_NAME ".Error.Busy") && now_monotonic() < deadline) {
+                        sd_bus_error_free(reterr);
+                        (void) poll(NULL, 0, BUSY_MSEC);
+                        continue;
+                }
+                if (r < 0)
+                        return r;
+                if (sd_bus_message_read(reply, "s", &piece) < 0 || strlen(piece) > bytes - size)
+                        return -EBADMSG;
+                if (!*piece)
+                        break;
+                memcpy(text + size, piece, strlen(piece));
+                size += strlen(piece);
+        }
+        if (size != bytes)
+                return -EBADMSG;
+        text[size] = '\0';
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+int bus_read_document(sd_bus_message *reply, uint64_t deadline, char **ret, sd_bus_error *reterr) {
+        uint32_t number;
+        uint64_t bytes;
+        int fd;
+
+        if (sd_bus_message_has_signature(reply, "ut")) {
+                int r = sd_bus_message_read(reply, "ut", &number, &bytes);
+                return r < 0 ? r : read_kept(sd_bus_message_get_bus(reply), number, bytes, deadline, ret, reterr);
+        }
+        if (sd_bus_message_read(reply, "h", &fd) < 0) /* stays the reply's */
+                return -EBADMSG;
+        return read_to_end(fd, deadline, STREAM_MAX, ret); /* an end that came too early is no JSON */
 }

@@ -42,3 +42,6 @@ int bus_read_properties(sd_bus_message *m, json_object **ret);
 
 /* The name that an object path of ours stands for; NULL when it is none. */
 char *bus_name_of_path(const char *path);
+
+/* The document that an answer brings: in a descriptor, or kept by the daemon (Keep...) and read from there. Newly allocated. */
+int bus_read_document(sd_bus_message *reply, uint64_t deadline, char **ret, sd_bus_error *reterr);

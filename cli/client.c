@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <poll.h>
 
 #include "base/clock.h"
-#include "base/spawn.h"
 #include "cli/text/output.h"
 #include "agent.h"
 #include "client.h"
-
-enum {
-        STREAM_MAX = 1024 * 1024 * 1024,
-        BUSY_MSEC = 250,
-};
 
 /* A plan and a topology are a look at the whole machine by a process of its own: seconds on a large one. */
 #define CALL_USEC (30 * USEC_PER_SEC)
@@ -47,7 +40,7 @@ ExitCode client_fail(int r, const sd_bus_error *e) {
         if (r == -ENOMEM)
                 return fail_memory();
         if (r == -EBADMSG)
-                return fail(CODE_FAILED, NULL, "the daemon's answer could not be read (another version?)");
+                return fail_with_hint(CODE_FAILED, NULL, "after an update: systemctl restart safe-removed", "the daemon's answer could not be read (another version?)");
         if (code == CODE_UNREACHABLE && client_host())
                 return fail(code, told ? e->name : NULL, "the daemon on %s cannot be reached (%s); see: ssh %s systemctl status safe-removed", client_host(),
                             told && e->message ? e->message : strerror(-r), client_host());
@@ -73,59 +66,43 @@ int client_parse(const char *text, json_object **ret) {
         return 0;
 }
 
-/* Where no descriptor can come, the daemon keeps the document and we read it piece by piece. Who is told too much at once waits. */
-static int read_kept(sd_bus *bus, uint32_t number, uint64_t bytes, uint64_t deadline, char **ret, sd_bus_error *reterr) {
-        _cleanup_free_ char *text = bytes < SIZE_MAX ? malloc(bytes + 1) : NULL;
-        size_t size = 0;
-
-        if (!text)
-                return -ENOMEM;
-        for (;;) {
-                _cleanup_message_ sd_bus_message *reply = NULL;
-                const char *piece = NULL;
-
-                int r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "ReadKept", reterr, &reply, "u", number);
-                if (r < 0 && sd_bus_error_has_name(reterr, BUS_NAME ".Error.Busy") && now_monotonic() < deadline) {
-                        sd_bus_error_free(reterr);
-                        (void) poll(NULL, 0, BUSY_MSEC);
-                        continue;
-                }
-                if (r < 0)
-                        return r;
-                if (sd_bus_message_read(reply, "s", &piece) < 0 || strlen(piece) > bytes - size)
-                        return -EBADMSG;
-                if (!*piece)
-                        break;
-                memcpy(text + size, piece, strlen(piece));
-                size += strlen(piece);
-        }
-        if (size != bytes)
-                return -EBADMSG;
-        text[size] = '\0';
-        *ret = TAKE_PTR(text);
-        return 0;
-}
-
-static int read_document(sd_bus_message *reply, uint64_t deadline, char **ret, sd_bus_error *reterr) {
-        uint32_t number;
-        uint64_t bytes;
-        int fd;
-
-        if (sd_bus_message_has_signature(reply, "ut")) {
-                int r = sd_bus_message_read(reply, "ut", &number, &bytes);
-                return r < 0 ? r : read_kept(sd_bus_message_get_bus(reply), number, bytes, deadline, ret, reterr);
-        }
-        if (sd_bus_message_read(reply, "h", &fd) < 0) /* stays the reply's */
-                return -EBADMSG;
-        return read_to_end(fd, deadline, STREAM_MAX, ret); /* an end that came too early is no JSON */
-}
-
-static int call_for_text(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **ret, sd_bus_error *reterr) {
+static int ask_for_text(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **ret, sd_bus_error *reterr) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         uint64_t deadline = now_monotonic() + usec;
 
         int r = sd_bus_call(bus, m, usec, reterr, &reply);
-        return r < 0 ? r : read_document(reply, deadline, ret, reterr);
+        return r < 0 ? r : bus_read_document(reply, deadline, ret, reterr);
+}
+
+static bool is_withheld(const char *text) {
+        _cleanup_json_ json_object *o = NULL;
+
+        return json_parse(text, strlen(text), &o) >= 0 && json_flag(o, "withheld");
+}
+
+/* With all in it, where that can be had. */
+static int ask_for_details(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *again = NULL;
+
+        int r = sd_bus_message_new_method_call(bus, &again, BUS_NAME, sd_bus_message_get_path(m), sd_bus_message_get_interface(m), sd_bus_message_get_member(m));
+        if (r >= 0)
+                r = sd_bus_message_rewind(m, true);
+        if (r >= 0)
+                r = sd_bus_message_copy(again, m, true);
+        return r < 0 ? r : ask_for_text(bus, again, usec, ret, &e);
+}
+
+static int call_for_text(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **ret, sd_bus_error *reterr) {
+        char *all = NULL;
+
+        int r = ask_for_text(bus, m, usec, ret, reterr);
+        sd_bus *details = r < 0 || !is_withheld(*ret) ? NULL : client_details(bus);
+        if (details && ask_for_details(details, m, usec, &all) >= 0) {
+                free(*ret);
+                *ret = all;
+        }
+        return r;
 }
 
 /* Calls a method whose answer is a JSON object. */
@@ -227,7 +204,7 @@ int client_read_topology(sd_bus_message *reply, json_object **ret) {
 
         int r = -sd_bus_message_get_errno(reply);
         if (r >= 0)
-                r = read_document(reply, now_monotonic() + CALL_USEC, &text, &e);
+                r = bus_read_document(reply, now_monotonic() + CALL_USEC, &text, &e);
         return r < 0 ? r : client_parse(text, ret);
 }
 

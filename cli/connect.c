@@ -2,9 +2,13 @@
 /* How the daemon is reached: by its sockets, by the bus, or by the bus of another machine. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/run-dir.h"
 #include "cli/text/output.h"
 #include "connect.h"
+
+/* Who has his answer already waits so long for more at most, however busy the bus is. */
+#define DETAILS_USEC (5 * USEC_PER_SEC)
 
 static const char *host;
 
@@ -30,6 +34,9 @@ static int given = -EBADF;
 void client_use(int fd) {
         given = fd;
 }
+
+/* What may be left out of answers is of use to this command; and they come by the socket that everybody has. */
+static bool wants_details, by_public;
 
 static int open_peer(int connected, sd_bus **ret) {
         _cleanup_close_ int fd = connected;
@@ -63,7 +70,10 @@ static int open_without_bus(bool change, sd_bus **ret) {
         if (r != -EACCES || change)
                 return r;
         r = run_public_socket(&address);
-        return r < 0 ? r : open_peer(run_connect(&address, SOCK_STREAM), ret);
+        if (r >= 0)
+                r = open_peer(run_connect(&address, SOCK_STREAM), ret);
+        by_public = r >= 0;
+        return r;
 }
 
 /* As systemctl -H does it: the bus there is at the other end of ssh's standard input and output. A port stands behind a colon; who has more to say
@@ -136,6 +146,62 @@ static ExitCode connect_for(bool change, sd_bus **ret) {
 
 ExitCode client_connect(sd_bus **ret) {
         return connect_for(false, ret);
+}
+
+ExitCode client_connect_for_details(sd_bus **ret) {
+        wants_details = true;
+        return client_connect(ret);
+}
+
+static int wait_until_ready(sd_bus *bus, uint64_t deadline) {
+        int r;
+
+        while ((r = sd_bus_is_ready(bus)) == 0) {
+                uint64_t now = now_monotonic();
+                if (now >= deadline)
+                        return -ETIMEDOUT;
+                r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, deadline - now);
+                if (r < 0 && r != -EINTR)
+                        return r;
+        }
+        return r;
+}
+
+/* The daemon says there, without a look, whether polkit allows it: a look is made twice only for whom the second one tells more. */
+static int open_with_details(sd_bus **ret) {
+        uint64_t deadline = now_monotonic() + DETAILS_USEC;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        int r = run_wants_session_bus() ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = wait_until_ready(bus, deadline);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, BUS_MANAGER, "Subscribe");
+        if (r >= 0)
+                r = sd_bus_message_set_auto_start(m, false);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, DETAILS_USEC, &e, NULL);
+        /* He may, and has as many connections with all events as one may have. */
+        if (r < 0 && !sd_bus_error_has_name(&e, BUS_NAME ".Error.Busy"))
+                return r;
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
+sd_bus *client_details(sd_bus *bus) {
+        static sd_bus *details;
+        static bool tried;
+
+        if (!wants_details || !by_public || sd_bus_is_bus_client(bus) != 0)
+                return NULL;
+        if (!tried)
+                (void) open_with_details(&details);
+        tried = true;
+        return details;
 }
 
 ExitCode client_connect_to_change(sd_bus **ret) {

@@ -17,6 +17,12 @@ void client_use(int fd);
 /* Over root's own socket where we are let in, else the bus; to another machine over its bus, by ssh. */
 ExitCode client_connect(sd_bus **ret);
 
+/* The same to show what polkit may allow more of (`read-details`): each document from which something was left out is asked for once more, over the bus. */
+ExitCode client_connect_for_details(sd_bus **ret);
+
+/* The connection for that: borrowed, and open until the end of the command. NULL: `bus` tells as much. */
+sd_bus *client_details(sd_bus *bus);
+
 /* The same to change something: polkit knows users by their names on the bus. */
 ExitCode client_connect_to_change(sd_bus **ret);
 

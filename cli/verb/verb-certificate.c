@@ -145,7 +145,7 @@ static ExitCode verify(sd_bus *bus) {
 ExitCode verb_certificate(const Args *a) {
         _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_for_details(&bus);
         if (code != CODE_DONE)
                 return code;
         if (!a->verify)

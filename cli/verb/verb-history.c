@@ -63,7 +63,7 @@ ExitCode verb_history(const Args *a) {
         _cleanup_json_ json_object *history = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_for_details(&bus);
         if (code == CODE_DONE)
                 code = client_history(bus, a->has_limit ? a->limit : LIMIT_DEFAULT, &history);
         if (code != CODE_DONE)

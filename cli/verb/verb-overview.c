@@ -116,7 +116,7 @@ ExitCode verb_overview(const Args *a) {
         _cleanup_bus_ sd_bus *bus = NULL;
 
         /* The look first: a daemon that was started by this very call knows its slots only after it. */
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_for_details(&bus);
         if (code == CODE_DONE)
                 code = client_topology(bus, &topology);
         if (code == CODE_DONE)

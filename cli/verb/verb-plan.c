@@ -24,6 +24,8 @@ static void print_explanation(json_object *plan, const Args *a) {
                 json_set(o, keys[i], json_ref(json_get(plan, keys[i])));
         if (json_has(plan, "card_state"))
                 json_set(o, "card_state", json_ref(json_get(plan, "card_state")));
+        if (json_has(plan, "withheld"))
+                json_set(o, "withheld", json_ref(json_get(plan, "withheld")));
         if (json_array(plan, "slots"))
                 json_set(o, "slots", json_ref(json_get(plan, "slots")));
         print_json(o);

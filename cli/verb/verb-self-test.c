@@ -39,7 +39,7 @@ static ExitCode put_back(const Args *a, json_object *removal, json_object **ret)
 static ExitCode get_report(const char *id, json_object **ret) {
         _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_for_details(&bus);
         return code == CODE_DONE ? client_test_report(bus, id, ret) : code;
 }
 

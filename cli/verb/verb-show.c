@@ -23,7 +23,7 @@ ExitCode verb_show(const Args *a) {
         _cleanup_json_ json_object *slots = NULL, *removals = NULL;
         const char *slot = NULL;
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_for_details(&bus);
         if (code == CODE_DONE)
                 code = client_plan(bus, a, &plan);
         if (code != CODE_DONE)

@@ -100,7 +100,7 @@ ExitCode verb_status(const Args *a) {
         _cleanup_json_ json_object *slots = NULL, *removals = NULL, *all = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_for_details(&bus);
         if (code == CODE_DONE)
                 code = client_objects(bus, &slots, &removals);
         if (code == CODE_DONE)

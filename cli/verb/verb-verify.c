@@ -54,7 +54,7 @@ ExitCode verb_verify(const Args *a) {
         _cleanup_json_ json_object *o = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_for_details(&bus);
         if (code == CODE_DONE)
                 code = client_verify(bus, a->target, &o);
         if (code != CODE_DONE)

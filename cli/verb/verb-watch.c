@@ -350,7 +350,13 @@ ExitCode verb_watch(const Args *a) {
 
         ExitCode code = check_terminal();
         if (code == CODE_DONE)
-                code = client_connect(&bus);
+                code = client_connect_for_details(&bus);
+        /* Events have more in them there, too. */
+        sd_bus *details = code == CODE_DONE ? client_details(bus) : NULL;
+        if (details) {
+                sd_bus_unref(bus);
+                bus = sd_bus_ref(details);
+        }
         /* A daemon that is started by this very call knows its slots only after it. */
         if (code == CODE_DONE)
                 code = client_topology(bus, &w.topology);

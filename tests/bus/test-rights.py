@@ -9,6 +9,7 @@ import queue
 import re
 import select
 import signal
+import subprocess
 import time
 import unittest
 
@@ -416,6 +417,36 @@ class Rights(UsersTest):
             _, shown = self.on_terminal(["bash", "-c", f"set -m; {command}"], program="/bin/bash")
             self.assertIn(b"ended 6", shown)
             self.assertEqual(os.path.exists(self.path("said/blocked")), agent, shown)
+
+    def look(self, *argv, **env):
+        """The document of a user's look, by the command."""
+        done = subprocess.run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", os.environ["SAFE_REMOVE"], *argv, "--json"],
+                              env={**self.env, **env}, capture_output=True, text=True, timeout=harness.PATIENCE * 3)
+        self.assertIn(done.returncode, (0, 5), done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def test_details_of_command(self):
+        """The command asks for what was left out over the bus, where polkit knows who he is; once, and not where it has been refused. It needs no bus."""
+        self.write("play/withholds", "")
+        self.write("play/script", "end-as stuck lost-thing\n")
+        self.assertEqual(self.wait_end(self.remove("2")), "stuck")
+        polkit = self.polkit(YES)
+        looks = (("plan", "3"), ("explain", "3"), ("holders", "3"))
+        for argv in looks:
+            self.assertNotIn("withheld", self.look(*argv), argv)
+        self.assertTrue(self.look("status", "2")["lost"])
+        polkit.says = lambda question: NO
+        before = len(self.noted("plan"))
+        for argv in looks:
+            self.assertTrue(self.look(*argv)["withheld"], argv)
+        self.assertEqual(len(self.noted("plan")), before + len(looks))
+        self.assertFalse(self.look("status", "2")["lost"])
+        self.assertEqual({q.action for q in polkit.asked}, {f"{NAME}.read-details"})
+        asked = len(polkit.asked)
+        self.look("list")
+        self.assertEqual(len(polkit.asked), asked)
+        polkit.says = lambda question: YES
+        self.assertTrue(self.look(*looks[0], DBUS_SESSION_BUS_ADDRESS="unix:path=/nowhere")["withheld"])
 
     def test_details(self):
         """A user who may read the details of others gets what root gets; polkit is asked for each look, and asks nobody."""
