@@ -204,7 +204,7 @@ static const OptionRow option_rows[] = {
         { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove replace", set_sanitize,
           "have the card erase itself; persistent data: give its serial" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore replace", set_equal_card, "whether another card of the same make and size will do" },
-        { "dry-run", OPT_DRY_RUN, NULL, "remove restore replace cancel self-test", NULL, "print the plan, do nothing", FLAG(dry_run) },
+        { "dry-run", OPT_DRY_RUN, NULL, "remove restore replace cancel self-test locate inhibit", NULL, "print what would be done, do nothing", FLAG(dry_run) },
         { "yes", 'y', NULL, "remove restore replace cancel self-test", NULL, "do not ask on a terminal whether to go ahead", FLAG(yes) },
         { "no-ask-password", OPT_NO_ASK_PASSWORD, NULL, "remove restore replace cancel self-test inhibit policy locate", NULL, "do not ask for authorization", FLAG(no_ask_password) },
         { "names", OPT_NAMES, NULL, "list", NULL, "every name that a card goes by, one a line (for completions)", FLAG(names) },
@@ -339,6 +339,8 @@ static ExitCode find_verb(const Verb *verbs, const char *name, const Verb **ret)
                         return CODE_DONE;
                 }
 
+        if (streq(name, "help") || streq(name, "version"))
+                return fail(CODE_USAGE, NULL, "'%s' is an option: safe-remove --%s", name, name);
         _cleanup_free_ char *names = NULL;
         size_t n = 0;
         for (const Verb *v = verbs; v->name; v++, n++)
@@ -347,25 +349,26 @@ static ExitCode find_verb(const Verb *verbs, const char *name, const Verb **ret)
         return fail(CODE_USAGE, NULL, "unknown verb '%s'%s%s", name, hint ?: "; there are: ", hint ? "" : names ?: "");
 }
 
-/* Of a verb that only says where another one is to be done. Without one it is the first of all. */
-static ExitCode find_inner_verb(const Verb *verbs, int *argc, char ***argv, Args *a) {
-        const Verb *outer = a->verb;
+/* Of a verb that only says where the rest is to be done: a verb with its options, or none. */
+static ExitCode find_inner_verb(const Verb *verbs, int *argc, char ***argv, Args *a, bool seen[static OPTION_ROWS]) {
+        ExitCode code = parse_options(*argc, *argv, true, a, seen);
 
-        a->machine = *++*argv;
-        a->verb = verbs;
-        if (--*argc < 2 || (*argv)[1][0] == '-')
-                return CODE_DONE;
-        --*argc;
-        ExitCode code = find_verb(verbs, *++*argv, &a->verb);
-        if (code == CODE_DONE && !outer->takes_verb(a->verb->name))
-                return fail(CODE_USAGE, NULL, "'%s' has no '%s': a recorded machine can be looked at, and nothing else", outer->name, a->verb->name);
-        return code;
+        if (code != CODE_DONE || optind >= *argc)
+                return code;
+        *argv += optind;
+        *argc -= optind;
+        a->machine = **argv;
+        a->verb = NULL;
+        code = parse_options(*argc, *argv, true, a, seen);
+        *argv += optind;
+        *argc -= optind;
+        return code == CODE_DONE && *argc > 0 ? find_verb(verbs, **argv, &a->verb) : code;
 }
 
 static ExitCode check_operands(const Verb *verb, int n, char **operands) {
         if (verb->operand_required && n < 1)
                 return fail(CODE_USAGE, NULL, "'%s' needs %s %s, such as: safe-remove %s %s", verb->name,
-                            strchr("AEIOU", verb->operand[0]) ? "an" : "a", verb->operand, verb->name, verb->command ? "rsync -a /srv /backup" : "2");
+                            strchr("AEIOU", verb->operand[0]) ? "an" : "a", verb->operand, verb->name, verb->example ?: "2");
         if (!verb->operand && n > 0)
                 return fail(CODE_USAGE, NULL, "'%s' takes no operand; '%s' is one too many", verb->name, operands[0]);
         if (n > 1 && !verb->several)
@@ -396,6 +399,7 @@ static ExitCode check_options(const Verb *verb, const bool seen[static OPTION_RO
 
 ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
         bool seen[OPTION_ROWS] = { false };
+        const Verb *outer = NULL;
         Args a = { 0 };
 
         /* Up to the verb, which says how the rest is to be read. */
@@ -405,14 +409,21 @@ ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
         argv += optind;
         if (code == CODE_DONE && argc > 0)
                 code = find_verb(verbs, argv[0], &a.verb);
-        if (code == CODE_DONE && a.verb && a.verb->takes_verb && argc > 1 && argv[1][0] != '-')
-                code = find_inner_verb(verbs, &argc, &argv, &a);
+        if (code == CODE_DONE && a.verb && a.verb->refuses) {
+                outer = a.verb;
+                code = find_inner_verb(verbs, &argc, &argv, &a, seen);
+                outer = a.machine ? outer : NULL;
+        }
         if (code == CODE_DONE && a.verb)
                 code = parse_options(argc, argv, a.verb->command, &a, seen);
         if (code != CODE_DONE)
                 return code;
 
         if (!a.help && !a.version) {
+                const char *why = outer ? outer->refuses(&a) : NULL;
+                if (why)
+                        return fail_with_hint(CODE_USAGE, NULL, "see: safe-remove simulate --help", "'%s' has no '%s': %s", outer->name,
+                                              client_host() ? "--host" : a.verb->name, why);
                 code = check_options(a.verb ?: &no_verb, seen);
                 if (code == CODE_DONE && a.verb)
                         code = check_operands(a.verb, argc - optind, argv + optind);
@@ -472,8 +483,13 @@ static bool returns(const Verb *verb, ExitCode code) {
 }
 
 void args_print_help(const Verb *verbs, const Verb *verb) {
-        printf("safe-remove %s%s%s%s [OPTION...]\n\n", verb ? verb->name : "VERB", verb && verb->operand ? " " : "",
-               verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several && !verb->command ? "..." : "");
+        if (verb && verb->command) /* what stands behind the command is the command's */
+                printf("safe-remove %s [OPTION...] [--] %s [ARGUMENT...]\n\n", verb->name, verb->operand);
+        else if (verb && verb->refuses)
+                printf("safe-remove %s %s [VERB] [OPTION...] [OPERAND...]\n\n", verb->name, verb->operand);
+        else
+                printf("safe-remove %s%s%s%s [OPTION...]\n\n", verb ? verb->name : "VERB", verb && verb->operand ? " " : "",
+                       verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several ? "..." : "");
         puts(verb ? verb->help : "Makes pulling a CXL memory card out of a running server safe.");
 
         if (!verb) {

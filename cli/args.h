@@ -49,7 +49,8 @@ struct Verb {
         bool pages;                     /* prints a document and ends: wrapped on a terminal, and in a pager if it is long */
         VerbGroup group;
         ExitCode codes[12];             /* what it may return beside those that every verb may return (0 1 64 69 75 77); for --help */
-        bool (*takes_verb)(const char *verb); /* after its operand comes a command line of one of these verbs */
+        const char *(*refuses)(const Args *a); /* after its operand comes a command line, or nothing; why not this one, NULL: it is taken */
+        const char *example;            /* an operand; NULL: "2" */
 };
 
 /* verbs: all there are, after them one without a name. On anything but CODE_DONE the error has been printed. Sets the output mode as soon as it is known, so that later

@@ -10,7 +10,7 @@
 /* Who has his answer already waits so long for more at most, however busy the bus is. */
 #define DETAILS_USEC (5 * USEC_PER_SEC)
 
-static const char *host;
+static const char *host, *recorded;
 
 void client_set_host(const char *of) {
         host = of;
@@ -20,19 +20,28 @@ const char *client_host(void) {
         return host;
 }
 
+bool client_is_recorded(void) {
+        return recorded != NULL;
+}
+
 const char *client_command(void) {
         static char *command;
 
         if (host && !command)
                 command = strf("safe-remove -H %s", host);
+        if (recorded && !command) {
+                _cleanup_free_ char *word = shell_quoted(recorded);
+                command = strf("safe-remove simulate %s", word);
+        }
         return command ?: "safe-remove";
 }
 
 /* To somebody else than the daemon. */
 static int given = -EBADF;
 
-void client_use(int fd) {
+void client_use(int fd, const char *machine) {
         given = fd;
+        recorded = machine;
 }
 
 /* What may be left out of answers is of use to this command; and they come by the socket that everybody has. */
@@ -140,7 +149,7 @@ static ExitCode connect_for(bool change, sd_bus **ret) {
                 return fail(CODE_UNREACHABLE, NULL, "%s cannot be reached by ssh: %s; try: ssh %s systemd-stdio-bridge --version", host, strerror(-r), host);
         if (r == -ETIMEDOUT)
                 return fail(CODE_UNREACHABLE, NULL, "the daemon does not answer (%s); see: systemctl status safe-removed", strerror(-r));
-        return r >= 0 ? CODE_DONE : fail(CODE_UNREACHABLE, NULL, "the %s bus cannot be reached: %s",
+        return r >= 0 ? CODE_DONE : fail(CODE_UNREACHABLE, NULL, "the %s bus cannot be reached: %s; see: systemctl status safe-removed dbus",
                                          run_wants_session_bus() ? "session" : "system", strerror(-r));
 }
 

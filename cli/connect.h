@@ -8,11 +8,14 @@
 void client_set_host(const char *host);
 const char *client_host(void);
 
-/* How a command for the same machine begins: "safe-remove", or "safe-remove -H HOST". */
+/* It is a recorded one, of which nothing is to be done here. */
+bool client_is_recorded(void);
+
+/* How a command for the same machine begins: "safe-remove", "safe-remove -H HOST", or "safe-remove simulate MACHINE". */
 const char *client_command(void);
 
-/* The next connection is this one, which is taken over. */
-void client_use(int fd);
+/* The next connection is this one, which is taken over; to who stands in for the recorded machine. */
+void client_use(int fd, const char *machine);
 
 /* Over root's own socket where we are let in, else the bus; to another machine over its bus, by ssh. */
 ExitCode client_connect(sd_bus **ret);

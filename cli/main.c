@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
 
@@ -38,7 +39,8 @@ static const Verb verbs[] = {
           .codes = { CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS } },
         { "certificate", "[ID]", false, "show the tamper-evident record of a removal", verb_certificate, .pages = true, .group = VERB_FOLLOWS,
           .codes = { CODE_NOT_FOUND, CODE_NOT_PROVEN } },
-        { "inhibit", "COMMAND", true, "run a command, and keep the cards meanwhile", verb_inhibit, .several = true, .command = true, .group = VERB_SETS_UP },
+        { "inhibit", "COMMAND", true, "run a command, and keep the cards meanwhile", verb_inhibit, .several = true, .command = true, .group = VERB_SETS_UP,
+          .example = "rsync -a /srv /backup" },
         { "inhibitors", NULL, false, "who keeps cards, or has their removal wait", verb_inhibitors, .pages = true, .group = VERB_SETS_UP },
         { "holders", "TARGET", true, "who uses the card, and what a removal does about that", verb_holders, .pages = true, .several = true,
           .group = VERB_FOLLOWS, .codes = { CODE_NOT_FOUND, CODE_AMBIGUOUS } },
@@ -47,9 +49,9 @@ static const Verb verbs[] = {
           .group = VERB_SETS_UP, .codes = { CODE_CONFIG } },
         { "snapshot", NULL, false, "record this machine for a report, names left out", verb_snapshot, .group = VERB_SETS_UP },
         { "simulate", "MACHINE", true, "any look at a recorded machine: simulate MACHINE VERB...", verb_simulate, .group = VERB_SETS_UP,
-          .takes_verb = simulate_takes_verb },
+          .refuses = simulate_refuses, .example = "tests/roots/ram2.root plan 2" },
         { "hook-test", "PATH|NAME", true, "run a hook with a made-up card, and say how it is taken", verb_hook_test, .group = VERB_SETS_UP,
-          .codes = { CODE_NOT_FOUND } },
+          .codes = { CODE_NOT_FOUND }, .example = "./50-mine" },
         { 0 },
 };
 
@@ -94,7 +96,10 @@ static ExitCode run(int argc, char **argv) {
 int main(int argc, char **argv) {
         ExitCode code = run(argc, argv);
         /* A full disk or a closed pipe must not look like success. */
-        if (fflush(stdout) != 0 && code == CODE_DONE)
+        errno = 0;
+        if ((fflush(stdout) != 0 || ferror(stdout)) && code == CODE_DONE) {
+                fprintf(stderr, "safe-remove: standard output cannot be written: %s; see: df\n", errno ? strerror(errno) : "something of it is missing");
                 code = CODE_FAILED;
+        }
         return (int) code;
 }

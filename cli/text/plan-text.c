@@ -341,19 +341,21 @@ static char *targets_text(json_object *plan, const Args *a) {
 /* The line to paste. Options that shaped this plan have to shape the next one too, or the digest does not match. */
 static void print_run_line(json_object *plan, const Args *a) {
         _cleanup_free_ char *target = targets_text(plan, a);
+        /* A recorded machine is somewhere else. */
+        const char *label = client_is_recorded() ? "There" : "Run it", *command = client_is_recorded() ? "safe-remove" : client_command();
 
         if (!output.legend || !streq_ptr(json_str(plan, "verdict"), "ready"))
                 return;
         if (restores(plan)) {
-                printf("\n%sRun it:  %s restore %s --plan %.*s%s%s\n", output_as_it_is(), client_command(), target, DIGEST_SHORTEST,
+                printf("\n%s%s:  %s restore %s --plan %.*s%s%s\n", output_as_it_is(), label, command, target, DIGEST_SHORTEST,
                        json_str(plan, "digest") ?: "", a->equal_card ? " --equal-card=" : "", a->equal_card ?: "");
                 return;
         }
         if (json_str(plan, "self_test")) {
-                printf("\n%sRun it:  %s self-test %s%s\n", output_as_it_is(), client_command(), target, a->with_power ? " --with-power" : "");
+                printf("\n%s%s:  %s self-test %s%s\n", output_as_it_is(), label, command, target, a->with_power ? " --with-power" : "");
                 return;
         }
-        printf("\n%sRun it:  %s remove %s --plan %.*s", output_as_it_is(), client_command(), target, DIGEST_SHORTEST, json_str(plan, "digest") ?: "");
+        printf("\n%s%s:  %s remove %s --plan %.*s", output_as_it_is(), label, command, target, DIGEST_SHORTEST, json_str(plan, "digest") ?: "");
         if (a->has_grace_sec)
                 printf(" --grace %" PRIu32, a->grace_sec);
         if (a->has_offline_timeout_sec)

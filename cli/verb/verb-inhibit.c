@@ -16,6 +16,7 @@
 #include "verbs.h"
 
 #define ENTRY "ssssuuta{sv}"
+#define NO_REASON "no reason given"
 #define CALL_USEC (30 * UINT64_C(1000000))
 
 enum {
@@ -58,7 +59,7 @@ static ExitCode take(const Args *a, int *ret) {
                 return code;
         int r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, BUS_MANAGER, "Inhibit");
         if (r >= 0)
-                r = sd_bus_message_append(m, "ssss", a->what ?: "all", who, a->why ?: "no reason given", a->mode ?: "block");
+                r = sd_bus_message_append(m, "ssss", a->what ?: "all", who, a->why ?: NO_REASON, a->mode ?: "block");
         if (r >= 0)
                 r = agent_call(bus, m, a, CALL_USEC, &e, &reply);
         if (r < 0)
@@ -66,7 +67,7 @@ static ExitCode take(const Args *a, int *ret) {
         if (sd_bus_message_read(reply, "h", &fd) < 0) /* stays the reply's */
                 return client_fail(-EBADMSG, NULL);
         *ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        return *ret < 0 ? fail(CODE_FAILED, NULL, "the inhibitor cannot be kept: %s", strerror(errno)) : CODE_DONE;
+        return *ret < 0 ? fail_with_hint(CODE_FAILED, NULL, "see: ulimit -n", "the inhibitor cannot be kept: %s", strerror(errno)) : CODE_DONE;
 }
 
 /* It ends with us: nobody would hold the card for it any more. It has no copy of the descriptor, nor have its children. */
@@ -109,19 +110,49 @@ static ExitCode run_command(char **words, int fd) {
         (void) sigaction(SIGQUIT, &ignore, NULL);
         pid_t child = fork();
         if (child < 0)
-                return fail(CODE_FAILED, NULL, "%s cannot be run: %s", words[0], strerror(errno));
+                return fail_with_hint(CODE_FAILED, NULL, "see: ulimit -u", "%s cannot be run: %s", words[0], strerror(errno));
         if (child == 0)
                 become(words, parent);
         watch(child, fd);
         while (waitpid(child, &status, 0) < 0)
                 if (errno != EINTR)
-                        return fail(CODE_FAILED, NULL, "%s cannot be waited for: %s", words[0], strerror(errno));
+                        return fail_with_hint(CODE_FAILED, NULL, "nothing keeps the card any more; see: ps -C COMMAND", "%s cannot be waited for: %s", words[0],
+                                              strerror(errno));
         return (ExitCode) (WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL + WTERMSIG(status));
+}
+
+/* Whether the daemon takes it, and whether the command can be run, is known when that is done. */
+static ExitCode inhibit_dry(const Args *a) {
+        _cleanup_free_ char *who = a->who ? strdup(a->who) : who_of(a->targets, a->n_targets), *command = NULL;
+        const char *why = a->why ?: NO_REASON, *what = a->what ?: "all", *mode = a->mode ?: "block";
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        for (size_t i = 0; i < a->n_targets; i++) {
+                _cleanup_free_ char *word = shell_quoted(a->targets[i]);
+                if (!word || text_add(&command, " ", "%s", word) < 0)
+                        return fail_memory();
+        }
+        json_set_str(o, "schema", "safe-remove/inhibit/1");
+        json_set_str(o, "what", what);
+        json_set_str(o, "who", who);
+        json_set_str(o, "why", why);
+        json_set_str(o, "mode", mode);
+        json_set_str(o, "command", command);
+        if (output.json != JSON_OFF) {
+                print_json(o);
+                return CODE_DONE;
+        }
+        json_make_printable(o);
+        printf("%s%s would not be removed%s as long as this runs: %s\n  who: %s\n  why: %s\n", streq(what, "all") ? "cards" : "cards of ", streq(what, "all") ? "" : json_str(o, "what"),
+               streq(mode, "block") ? "" : " at once", json_str(o, "command"), json_str(o, "who"), json_str(o, "why"));
+        return CODE_DONE;
 }
 
 ExitCode verb_inhibit(const Args *a) {
         _cleanup_close_ int fd = -EBADF;
 
+        if (a->dry_run)
+                return inhibit_dry(a);
         ExitCode code = take(a, &fd);
         return code == CODE_DONE ? run_command(a->targets, fd) : code;
 }

@@ -63,6 +63,54 @@ static void print_document(json_object *slot) {
         print_json(o);
 }
 
+/* As the daemon would refuse it. What is at work there or holds the slot ends by itself; the rest does not. */
+static ExitCode check(json_object *slot) {
+        static const char *const busy[] = { "removing", "restoring" }, *const speaks[] = { "lost", "withdrawn", "stuck", "unknown" };
+        const char *name = json_str(slot, "name"), *state = json_str(slot, "state"), *light = json_str(slot, "attention_led");
+
+        for (size_t i = 0; i < ELEMENTSOF(busy); i++)
+                if (streq_ptr(state, busy[i]) || json_flag(slot, "held"))
+                        return fail(CODE_BUSY, NULL, "slot %s: a removal or restoration is at work there; see: %s status", name, client_command());
+        for (size_t i = 0; i < ELEMENTSOF(speaks); i++)
+                if (streq_ptr(state, speaks[i]))
+                        return fail(CODE_BLOCKED, NULL, "slot %s is %s, and its lights say so; see: %s list", name, state, client_command());
+        if (streq_ptr(light, "off") || streq_ptr(light, "blink"))
+                return CODE_DONE;
+        return fail(CODE_BLOCKED, NULL, "slot %s: %s; see: %s list", name, streq_ptr(light, "on") ? "its attention LED is on, which says that something is wrong there" :
+                    "it has no attention LED that is safe-remove's to set", client_command());
+}
+
+/* The plan says which slot a name means. */
+static ExitCode locate_dry(const Args *a, uint32_t sec) {
+        _cleanup_json_ json_object *plan = NULL, *slots = NULL, *removals = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        ExitCode code = client_connect(&bus);
+        if (code == CODE_DONE)
+                code = client_plan(bus, a, &plan);
+        if (code == CODE_DONE)
+                code = client_objects(bus, &slots, &removals);
+        if (code != CODE_DONE)
+                return code;
+        const char *name = json_str(json_get(plan, "slot"), "name");
+        json_object *slot = json_find(slots, "name", name);
+        if (!slot)
+                return fail(CODE_NOT_FOUND, NULL, "slot %s is not there any more; see: %s list", name ?: "?", client_command());
+        code = sec > 0 ? check(slot) : CODE_DONE;
+        if (code != CODE_DONE)
+                return code;
+        if (output.json != JSON_OFF) {
+                print_document(slot);
+                return CODE_DONE;
+        }
+        _cleanup_free_ char *leds = led_text(json_str(slot, "power_led"), json_str(slot, "attention_led"));
+        if (sec > 0)
+                printf("slot %s: the attention LED would blink for %u s; %s  (now: %s)\n", name, sec, meaning(slot), leds ?: "");
+        else
+                printf("slot %s: nobody would have its attention LED blink any more  (now: %s)\n", name, leds ?: "");
+        return CODE_DONE;
+}
+
 ExitCode verb_locate(const Args *a) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         uint32_t sec = a->off ? 0 : a->has_for_sec ? a->for_sec : LOCATE_SEC;
@@ -72,6 +120,8 @@ ExitCode verb_locate(const Args *a) {
 
         if (a->off && a->has_for_sec)
                 return fail(CODE_USAGE, NULL, "--off and --for contradict each other; to end the blinking: %s locate %s --off", client_command(), a->target);
+        if (a->dry_run)
+                return locate_dry(a, sec);
         ExitCode code = client_connect_to_change(&bus);
         if (code == CODE_DONE)
                 code = ask(bus, a, sec, &path);

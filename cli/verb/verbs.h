@@ -32,7 +32,7 @@ ExitCode verb_simulate(const Args *a);
 
 /* The rest of this command is about a recorded machine, and not about this one. */
 ExitCode simulate_start(const char *machine);
-bool simulate_takes_verb(const char *verb);
+const char *simulate_refuses(const Args *a); /* why this is nothing for a recorded machine; NULL: it is */
 ExitCode verb_hook_test(const Args *a);
 
 /* What somebody at a terminal has said yes to, and what he typed for it: `with` borrows from it. */

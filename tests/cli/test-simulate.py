@@ -68,17 +68,18 @@ def plans():
 
 def other_looks():
     ram = ROOTS / "ram2.root"
-    for argv, words, code in ((["list"], "mem1", 0), ([], "mem1", 0), (["show", "2"], "region0", 0), (["explain", "2"], "can be removed", 0),
-                              (["verify", "2"], "not proven safe", 11), (["history"], "no removals yet", 0), (["status"], "none is on record", 2),
-                              (["plan", "99"], "", 3), (["restore", "--dry-run", "2"], "", 2)):
+    for argv, words, code in ((["list"], "mem1", 0), ([], "Next:  safe-remove simulate ", 0), (["--json"], "safe-remove/overview/1", 0), (["show", "2"], "region0", 0),
+                              (["explain", "2"], "can be removed", 0), (["verify", "2"], "not proven safe", 11), (["history"], "no removals yet", 0),
+                              (["status"], "none is on record", 2), (["plan", "99"], "", 3), (["restore", "--dry-run", "2"], "", 2),
+                              (["plan", "2"], "There:  safe-remove remove 2 --plan", 0), (["remove", "--dry-run", "2"], "There:  safe-remove remove 2 --plan", 0),
+                              (["replace", "2", "--dry-run"], "There:", 0), (["self-test", "--dry-run", "2"], "There:  safe-remove self-test 2", 0)):
         done = simulate(ram, *argv)
         assert done.returncode == code and words in done.stdout, (argv, done)
-        assert f"recorded machine {ram}" in done.stderr, done
-    for argv in (["remove", "2"], ["cancel", "2"], ["monitor"], ["simulate", ram, "list"]):
+        assert "--json" in argv or f"recorded machine {ram}" in done.stderr, done
+    assert f"see: safe-remove simulate {ram} list" in simulate(ram, "plan", "99").stderr
+    for argv in (["remove", "2"], ["cancel", "2"], ["locate", "2"], ["restore", "2"]):
         done = simulate(ram, *argv)
         assert done.returncode == 64 and "can be looked at, and nothing else" in done.stderr, done
-    done = simulate(ram, "restore", "2")
-    assert done.returncode == 77 and "recorded machine" in done.stderr, done
     assert subprocess.run([CLI, "simulate"], capture_output=True, check=False).returncode == 64
 
 
