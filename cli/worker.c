@@ -68,9 +68,10 @@ ExitCode worker_ask(const char *verb, json_object *request, json_object **ret) {
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;
         if (r < 0)
-                return fail(CODE_FAILED, NULL, "%s ended without an answer", path);
+                return fail_with_hint(CODE_FAILED, NULL, "see: journalctl -b -t safe-remove-worker -t kernel", "%s ended without an answer", path);
         if (streq_ptr(json_str(answer, "type"), "error"))
-                return fail(CODE_FAILED, NULL, "%s", json_str(answer, "message") ?: "the worker gave no reason");
+                return fail_with_hint(CODE_FAILED, NULL, "try it as root; root's worker may see more", "%s",
+                                      json_str(answer, "message") ?: "the worker gave no reason");
         *ret = TAKE_PTR(answer);
         return CODE_DONE;
 }

@@ -113,7 +113,8 @@ static void print_what(FILE *f, json_object *plan, const Args *a) {
         _cleanup_free_ char *label = slots_label(plan);
 
         (void) gethostname(host, sizeof(host) - 1);
-        fprintf(f, "%s %s on %s:\n", a->self_test ? "Test, and put back, the card of" : restores ? "Restore what was on the card of" : "Remove the card of", label,
+        fprintf(f, "%s %s on %s:\n", a->self_test ? "Test, and put back, the card of" : restores ? "Restore what was on the card of" :
+                a->verb && streq(a->verb->name, "replace") ? "Remove, and restore on the next card, that of" : "Remove the card of", label,
                 client_host() ?: (*host ? host : "this machine"));
         for (size_t i = 0; i < json_len(slots); i++)
                 print_card(f, json_at(slots, i), json_get(json_at(slots, i), "card"));
@@ -150,4 +151,8 @@ bool confirm_plan(json_object *plan, const Args *a) {
         if (getline(&line, &room, stdin) < 0)
                 fputc('\n', stderr);
         return line && (strcasecmp(line, "y\n") == 0 || strcasecmp(line, "yes\n") == 0);
+}
+
+ExitCode confirm_declined(void) {
+        return fail_with_hint(CODE_BLOCKED, NULL, "-y goes ahead without the question", "not confirmed: nothing was touched");
 }

@@ -9,3 +9,6 @@ bool confirm_can_ask(const Args *a);
 
 /* Tells what a plan does (host, slots, serial numbers, what goes down, who is ended, what is forced or erased), and asks whether to do it. */
 bool confirm_plan(json_object *plan, const Args *a);
+
+/* He has said no. */
+ExitCode confirm_declined(void);

@@ -160,6 +160,10 @@ ExitCode fail_memory(void) {
         return fail(CODE_FAILED, NULL, "out of memory");
 }
 
+ExitCode fail_file(const char *path, int r) {
+        return fail_with_hint(CODE_FAILED, NULL, "name another file: --output=FILE", "%s: %s", path, r == -EMEDIUMTYPE ? "it is there, and is no file" : strerror(-r));
+}
+
 /* Recursion is bounded by the depth that json_parse() accepts. */
 void json_make_printable(json_object *o) {
         if (json_object_is_type(o, json_type_string)) {
@@ -206,4 +210,11 @@ int output_write_file(const char *path, const char *text, mode_t mode) {
         if (r < 0)
                 (void) unlink(temp);
         return r;
+}
+
+int output_check_folder(const char *path) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *folder = slash == path ? strdup("/") : slash ? strndup(path, (size_t) (slash - path)) : strdup(".");
+
+        return !folder ? -ENOMEM : access(folder, W_OK | X_OK) < 0 ? -errno : 0;
 }

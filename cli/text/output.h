@@ -62,6 +62,7 @@ const char *output_as_it_is(void);
 ExitCode fail(ExitCode code, const char *error, const char *format, ...) _printf_(3, 4);
 ExitCode fail_with_hint(ExitCode code, const char *error, const char *hint, const char *format, ...) _printf_(4, 5); /* what to type next */
 ExitCode fail_memory(void);
+ExitCode fail_file(const char *path, int r); /* of output_write_file() */
 
 /* Names and command lines of processes are somebody else's text: control characters in it (an escape sequence that
  * repaints the terminal) become '?', line ends a blank. Works through the whole tree. */
@@ -72,6 +73,7 @@ void print_json(json_object *o);
 
 /* Into this file, in the place of an older one: a reader sees the old or the new one. Negative errno; -EMEDIUMTYPE: it is there, and is no file. */
 int output_write_file(const char *path, const char *text, mode_t mode);
+int output_check_folder(const char *path); /* whether it could be written there */
 
 /* A table: the first row is the header, printed unless --no-legend. Cells are copied. */
 typedef struct Table Table;

@@ -159,9 +159,12 @@ static void on_state(Progress *p, json_object *e) {
                 { "restoring", "putting everything back", COLOR_WARN },
         };
 
+        /* What is tested comes back. */
+        bool test = p->plan && json_has(p->plan, "self_test");
+
         for (size_t i = 0; i < ELEMENTSOF(states); i++)
                 if (streq_ptr(states[i].state, json_str(e, "state")))
-                        print_line(p, states[i].color, states[i].text);
+                        print_line(p, states[i].color, test && i == 0 ? "from here on it cannot be called off; its power comes on again" : states[i].text);
 }
 
 void progress_event(Progress *p, json_object *event) {

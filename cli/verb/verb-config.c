@@ -102,9 +102,12 @@ ExitCode verb_policy(const Args *a) {
         _cleanup_json_ json_object *paths = a->n_targets > 1 ? json_object_new_array() : NULL, *found = NULL;
         bool reloads = streq_ptr(a->target, "reload");
 
-        if (!reloads && !streq_ptr(a->target, "check"))
-                return fail(CODE_USAGE, NULL, "'policy' is followed by 'check' or 'reload'%s%s: safe-remove policy check [FILE...]", a->target ? ", not " : "",
-                            a->target ?: "");
+        if (!reloads && !streq_ptr(a->target, "check")) {
+                static const char *const words[] = { "check", "reload" };
+                const char *nearest = a->target ? text_nearest(a->target, words, ELEMENTSOF(words), sizeof(words[0])) : NULL;
+                return fail(CODE_USAGE, NULL, "'policy' is followed by 'check' or 'reload'%s%s%s%s%s%s: safe-remove policy check [FILE...]", a->target ? ", not '" : "",
+                            a->target ?: "", a->target ? "'" : "", nearest ? "; did you mean '" : "", nearest ?: "", nearest ? "'?" : "");
+        }
         if (reloads && a->n_targets > 1)
                 return fail(CODE_USAGE, NULL, "'%s' is one too many: safe-remove policy reload", a->targets[1]);
         for (size_t i = 1; i < a->n_targets; i++)

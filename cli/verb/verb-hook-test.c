@@ -248,16 +248,17 @@ ExitCode verb_hook_test(const Args *a) {
         json_set_str(o, "user", way.user);
         json_set_u64(o, "timeout_sec", way.limit_sec);
         if (access(path, X_OK) < 0)
-                return fail(CODE_FAILED, NULL, "%s cannot be run: %s", path, strerror(errno));
+                return fail_with_hint(CODE_FAILED, NULL, errno == EACCES ? "try: chmod 755 FILE" : "see: safe-remove hook-test --help", "%s cannot be run: %s%s%s", path,
+                                      strerror(errno), wrong ? "; there it would block every removal: " : "", wrong ?: "");
         code = find_user(way.user, &user);
         if (code != CODE_DONE)
                 return code;
         if (output.json == JSON_OFF)
-                printf("%s: %s%s\n  as %s, for %ju s at most\n", path, wrong ? "there it would block every removal: " : "fit to be installed", wrong ?: "",
+                printf("%s: %s%s\n  as %s, for %ju s at most\n", path, wrong ? "there it would block every removal: " : "its file is in order", wrong ?: "",
                        user || getuid() == 0 ? way.user : "you", (uintmax_t) way.limit_sec);
         int r = try_all(a, &way, user, trials, &good);
         if (r < 0)
-                return fail(CODE_FAILED, NULL, "%s cannot be tried: %s", path, strerror(-r));
+                return fail_with_hint(CODE_FAILED, NULL, "see: ulimit -n -u", "%s cannot be tried: %s", path, strerror(-r));
         json_set_bool(o, "good", good && !wrong);
         if (output.json != JSON_OFF)
                 print_json(o);

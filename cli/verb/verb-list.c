@@ -33,19 +33,6 @@ static void print_left(json_object *topology) {
                                json_str(json_at(slots, i), "left"));
 }
 
-/* A disk that is gone and of no slot, or of one that has another card by now. */
-static void print_vanished(json_object *topology) {
-        json_object *disks = json_array(topology, "vanished");
-
-        for (size_t i = 0; i < json_len(disks); i++) {
-                const char *slot = json_str(json_at(disks, i), "slot");
-                json_object *lost = json_array(json_at(disks, i), "lost");
-
-                printf("%s%s%s: the disk %s is gone, and still in use: %s\n", slot ? "slot " : "no slot is known", slot ?: "",
-                       slot ? ", which has another card now" : "", json_str(json_at(disks, i), "device") ?: "?", json_object_get_string(json_at(lost, 0)) ?: "?");
-        }
-}
-
 static bool records_are_read(sd_bus *bus) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_json_ json_object *o = NULL;
@@ -120,7 +107,7 @@ ExitCode verb_list(const Args *a) {
                 print_left(topology);
                 slots_print_located(slots, NULL);
                 slots_print_stays(slots, NULL);
-                print_vanished(topology);
+                slots_print_vanished(topology);
         }
         return looked != CODE_DONE ? looked : tell_unknown(slots, read);
 }

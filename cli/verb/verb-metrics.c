@@ -79,6 +79,6 @@ ExitCode verb_metrics(const Args *a) {
         }
         int r = output_write_file(a->output, text, 0644);
         if (r < 0)
-                return fail(CODE_FAILED, NULL, "%s: %s", a->output, r == -EMEDIUMTYPE ? "it is there, and is no file" : strerror(-r));
+                return fail_file(a->output, r);
         return collected;
 }

@@ -4,6 +4,7 @@
 #include "cli/client.h"
 #include "cli/removal.h"
 #include "cli/text/output.h"
+#include "cli/view/slots-view.h"
 #include "verbs.h"
 
 /* The command without a verb: how things are, and what to type next. */
@@ -98,13 +99,14 @@ static json_object *slots_short(json_object *slots) {
         return all;
 }
 
-static void print_json_form(json_object *slots, json_object *running, json_object *last, const char *next) {
+static void print_json_form(json_object *slots, json_object *vanished, json_object *running, json_object *last, const char *next) {
         _cleanup_json_ json_object *o = json_object_new_object(), *shown = json_object_new_array();
 
         for (size_t i = 0; i < json_len(running); i++)
                 json_object_array_add(shown, removal_of_properties(json_at(running, i)));
         json_set_str(o, "schema", "safe-remove/overview/1");
         json_set(o, "slots", slots_short(slots));
+        json_set(o, "vanished", json_ref(vanished) ?: json_object_new_array());
         json_set(o, "running", json_ref(shown));
         json_set(o, "last", last ? removal_of_history(last) : NULL);
         json_set_str(o, "next", next);
@@ -130,11 +132,12 @@ ExitCode verb_overview(const Args *a) {
         json_object *last = json_at(json_array(history, "removals"), 0);
         _cleanup_free_ char *next = next_command(slots);
         if (output.json != JSON_OFF) {
-                print_json_form(slots, running, last, next);
+                print_json_form(slots, json_array(topology, "vanished"), running, last, next);
                 return CODE_DONE;
         }
         print_slots(slots);
         print_wrong(slots);
+        slots_print_vanished(topology);
         for (size_t i = 0; i < json_len(running); i++) {
                 _cleanup_json_ json_object *r = removal_of_properties(json_at(running, i));
                 (void) removal_print(r, NULL);

@@ -21,7 +21,7 @@ static ExitCode ask_serials(const Args *a, json_object **ret_plan, char **ret) {
                         continue;
                 fprintf(stderr, "%s.\nSerial number of the card to erase%s%s: ", json_str(b, "what"), client_host() ? " on " : "", client_host() ?: "");
                 if (getline(&line, &size, stdin) < 0 || !*line || *line == '\n')
-                        return fail(CODE_BLOCKED, NULL, "no serial number was given: nothing was touched");
+                        return fail_with_hint(CODE_BLOCKED, NULL, "it can be given with the command: --sanitize=SERIAL", "no serial number was given: nothing was touched");
                 line[strcspn(line, "\n")] = '\0';
                 (void) text_add(ret, ",", "%s", line);
         }
@@ -33,7 +33,7 @@ static ExitCode ask_serials(const Args *a, json_object **ret_plan, char **ret) {
 static ExitCode confirm(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret), json_object **ret_plan, bool *ret_yes) {
         ExitCode code = *ret_plan ? CODE_DONE : ask_plan(a, ask, ret_plan);
         *ret_yes = code == CODE_DONE && (!streq_ptr(json_str(*ret_plan, "verdict"), "ready") || confirm_plan(*ret_plan, a));
-        return code != CODE_DONE || *ret_yes ? code : fail(CODE_BLOCKED, NULL, "not confirmed: nothing was touched");
+        return code != CODE_DONE || *ret_yes ? code : confirm_declined();
 }
 
 /* The plan alone, and whether it is the one that was asked for. */

@@ -18,7 +18,7 @@ static ExitCode confirm(Args *a, json_object **ret_plan) {
         if (code != CODE_DONE || !streq_ptr(json_str(*ret_plan, "verdict"), "ready"))
                 return code;
         if (!confirm_plan(*ret_plan, a))
-                return fail(CODE_BLOCKED, NULL, "not confirmed: nothing was touched");
+                return confirm_declined();
         a->digest = json_str(*ret_plan, "digest");
         return CODE_DONE;
 }
@@ -97,7 +97,7 @@ static ExitCode write_report(const Args *a, json_object *report) {
         _cleanup_free_ char *text = strf("%s\n", json_text_pretty(report));
 
         int r = text ? output_write_file(a->output, text, 0600) : -ENOMEM;
-        return r < 0 ? fail(CODE_FAILED, NULL, "%s: %s", a->output, r == -EMEDIUMTYPE ? "it is there, and is no file" : strerror(-r)) : CODE_DONE;
+        return r < 0 ? fail_file(a->output, r) : CODE_DONE;
 }
 
 /* What was restored with a difference is not what was there. */
@@ -140,6 +140,10 @@ ExitCode verb_self_test(const Args *a) {
         Args with = *a;
         ExitCode code = CODE_DONE;
 
+        /* Not when it is over: the report would be lost. */
+        int w = a->output && !a->dry_run ? output_check_folder(a->output) : 0;
+        if (w < 0)
+                return fail_file(a->output, w);
         with.self_test = a->with_power ? "power" : "held";
         if (a->dry_run) {
                 output_keep();

@@ -36,7 +36,7 @@ ExitCode verb_show(const Args *a) {
 
         view = card_view(topology, slot);
         if (!view)
-                return fail(CODE_NOT_FOUND, NULL, "slot %s is not there any more", slot);
+                return fail(CODE_NOT_FOUND, NULL, "slot %s is not there any more; see: %s list", slot, client_command());
         if (json_has(plan, "card_state"))
                 json_set(view, "card_state", json_ref(json_get(plan, "card_state")));
         add_stored(view, json_get(plan, "takes_down"));

@@ -50,11 +50,11 @@ ExitCode verb_snapshot(const Args *a) {
                 return code;
         const char *text = output.json != JSON_OFF ? NULL : json_str(o, "recording");
         if (output.json == JSON_OFF && !text)
-                return fail(CODE_FAILED, NULL, "the machine cannot be recorded");
+                return fail_with_hint(CODE_FAILED, NULL, "see whether the package is whole: the worker is of another version", "the machine cannot be recorded");
         if (a->output) {
                 int r = output_write_file(a->output, text ?: json_text_pretty(o), 0600);
                 if (r < 0)
-                        return fail(CODE_FAILED, NULL, "%s: %s", a->output, r == -EMEDIUMTYPE ? "it is there, and is no file" : strerror(-r));
+                        return fail_file(a->output, r);
         } else if (text)
                 fputs(text, stdout);
         else

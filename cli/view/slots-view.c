@@ -158,3 +158,15 @@ void slots_print_located(json_object *slots, const char *only) {
                         printf("slot %s: its attention LED blinks so that somebody finds it (safe-remove locate %s --off)\n", name, word);
         }
 }
+
+void slots_print_vanished(json_object *topology) {
+        json_object *disks = json_array(topology, "vanished");
+
+        for (size_t i = 0; i < json_len(disks); i++) {
+                const char *slot = json_str(json_at(disks, i), "slot");
+                json_object *lost = json_array(json_at(disks, i), "lost");
+
+                printf("%s%s%s: the disk %s is gone, and still in use: %s\n", slot ? "slot " : "slot not known", slot ?: "",
+                       slot ? ", which has another card now" : "", json_str(json_at(disks, i), "device") ?: "?", json_object_get_string(json_at(lost, 0)) ?: "?");
+        }
+}

@@ -19,3 +19,6 @@ void slots_print_stays(json_object *slots, const char *only);
 
 /* Those whose light shows somebody the way; `only` NULL: all. */
 void slots_print_located(json_object *slots, const char *only);
+
+/* Of a topology: disks that are gone, and of no slot or of one that has another card by now. */
+void slots_print_vanished(json_object *topology);

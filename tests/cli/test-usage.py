@@ -62,11 +62,49 @@ WRONG = [
     (["history", "--verify"], "'history' has no option '--verify'"),
     (["certificate", "1", "2"], "'2' is one too many"),
     (["policy"], "'policy' is followed by 'check' or 'reload': safe-remove policy check [FILE...]"),
-    (["policy", "chek"], "'policy' is followed by 'check' or 'reload', not chek: safe-remove policy check [FILE...]"),
+    (["policy", "chek"], "'policy' is followed by 'check' or 'reload', not 'chek'; did you mean 'check'?: safe-remove policy check [FILE...]"),
     (["policy", "reload", "x"], "'x' is one too many: safe-remove policy reload"),
     (["cat-config", "x"], "'cat-config' takes no operand"),
     (["history", "-n", "many"], "--lines wants a whole number"),
+    (["help"], "'help' is an option: safe-remove --help"),
+    (["simulate"], "'simulate' needs a MACHINE, such as: safe-remove simulate tests/roots/ram2.root plan 2"),
+    (["simulate", "-H", "there", "x.root", "list"], "'simulate' has no '--host': no daemon is asked"),
+    (["simulate", "x.root", "list", "-H", "there"], "'simulate' has no '--host': no daemon is asked"),
+    (["simulate", "x.root", "list", "2"], "'2' is one too many"),
+    (["simulate", "x.root", "pln", "2"], "did you mean 'plan'?"),
+    (["simulate", "x.root", "--force=kill"], "'--force' needs a verb"),
+    *((["simulate", "x.root", *argv], why) for argv, why in (
+        (["remove", "2"], "so this wants --dry-run"), (["restore", "2"], "so this wants --dry-run"), (["replace", "2"], "so this wants --dry-run"),
+        (["self-test", "2"], "so this wants --dry-run"), (["cancel", "2"], "no removal runs there"), (["cancel", "2", "--dry-run"], "no removal runs there"),
+        (["locate", "2"], "its lights are not here"), (["inhibit", "true"], "nobody removes a card there"), (["inhibitors"], "only a daemon knows"),
+        (["monitor"], "nothing happens"), (["watch"], "nothing happens"), (["metrics"], "of a daemon"), (["cat-config"], "no files of hooks"),
+        (["policy", "check"], "no files of hooks"), (["hook-test", "x"], "no files of hooks"), (["simulate", "x.root"], "one recorded machine is enough"))),
 ]
+# What there is to type next, or what the value may be.
+NEXT = re.compile(r"safe-remove( -|\n| [a-z])|did you mean|--[a-z-]+( wants|=)|systemctl|journalctl|such as|there are: |needs a value|-y goes|try it as root|a path works too")
+# Errors that name none, and why.
+NO_NEXT = {
+    "takes no value": "what was typed, without the value",
+    "takes no operand": "what was typed, without the operand",
+    "is one too many": "what was typed, without it",
+    "is empty": "a script has left a name out, which only it knows",
+    "longer than 4096 bytes": "no name is, so there is nothing near it",
+    "--force is given twice": "it says the one word that has both",
+    "--sanitize 0x1' is not clear": "it says both ways to write it",
+}
+
+
+def check_hints():
+    """Every error says what to type next."""
+    errors = [run(*argv).stderr for argv, want in WRONG]
+    for golden in sorted((ROOT / "tests/cli/golden").glob("*.txt")):
+        text = golden.read_text()
+        errors += re.findall(r"^safe-remove: .*(?:\n    .*)*", text.partition("--- stderr\n")[2], re.M)
+        if '"safe-remove/error/1"' in text:
+            errors.append(text)
+    assert len(errors) > 70, len(errors)
+    silent = [e for e in errors if not NEXT.search(e.removeprefix("safe-remove: ")) and not any(words in e for words in NO_NEXT)]
+    assert not silent, "\n".join(silent)
 
 
 def run(*argv):
@@ -107,4 +145,5 @@ def check_documented():
 
 
 check_wrong()
+check_hints()
 check_documented()
