@@ -29,8 +29,8 @@ enum {
 /* It closes the descriptor when it is ready, and so does its end. The signals that whoever follows a removal has blocked are its own again: it is ended by
  * one, and Ctrl-C is for who is asked. */
 static _Noreturn void become_agent(int notify, pid_t parent) {
-        /* The desktop's own agent is asked rather than this one, where there is one. Without a login session polkit passes over any that is only a fallback
-         * (polkitbackendinteractiveauthority.c:get_authentication_agent_for_subject). */
+        /* The desktop's own agent is asked rather than this one, where there is one. Without a login session polkit passes over any that is only a
+         * fallback (its get_authentication_agent_for_subject()). */
         char number[16], *session = NULL;
         bool has_session = sd_pid_get_session(parent, &session) >= 0;
         sigset_t none;
