@@ -294,18 +294,15 @@ static int add_holds(Plan *p, const Topology *t, const Scope *s) {
         return r;
 }
 
-/* The slots that are shown safe from step i on, which are without power still when the first of them gets its own. */
+/* The slots that are shown safe from step i on, up to the plan's end: without power still when the first of them gets its own. */
 static json_object *still_dark(const Plan *p, size_t i, size_t n) {
         static const char *const keys[] = { "slot", "port", "address" };
         json_object *slots = json_object_new_array();
 
         for (; i < n; i++) {
-                json_object *scope = json_get(p->steps[i].args, "scope"), *slot;
-                if (p->steps[i].type != STEP_SHOW_SAFE)
-                        continue;
-                slot = json_object_new_object();
+                json_object *slot = json_object_new_object();
                 for (size_t k = 0; k < ELEMENTSOF(keys); k++)
-                        json_set_str(slot, keys[k], json_str(scope, keys[k]));
+                        json_set_str(slot, keys[k], json_str(json_get(p->steps[i].args, "scope"), keys[k]));
                 json_object_array_add(slots, slot);
         }
         return slots;
@@ -317,13 +314,11 @@ static int add_power_on(Plan *p) {
         int r = 0;
 
         for (size_t i = 0; i < n && r >= 0; i++) {
-                json_object *args;
                 if (p->steps[i].type != STEP_SHOW_SAFE)
                         continue;
-                args = json_object_new_object();
-                json_set(args, "scope", json_ref(json_get(p->steps[i].args, "scope")));
-                json_set(args, "slots", still_dark(p, i, n));
-                r = plan_add_step(p, STEP_POWER_ON, args);
+                r = plan_add_about_scope(p, STEP_POWER_ON, json_get(p->steps[i].args, "scope"));
+                if (r >= 0)
+                        json_set(p->steps[p->n_steps - 1].args, "slots", still_dark(p, i, n));
         }
         return r;
 }
