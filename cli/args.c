@@ -7,7 +7,6 @@
 #include "base/hook.h"
 #include "base/parse.h"
 #include "cli/text/output.h"
-#include "cli/text/wrap.h"
 #include "args.h"
 #include "connect.h"
 
@@ -15,7 +14,6 @@ enum {
         SECONDS_MAX = 24 * 3600,
         LIMIT_MAX = 10000, LOCATE_MAX = 3600,
         OPERAND_MAX = 4096,     /* a path's longest */
-        HELP_INDENT = 32,       /* where the words about an option begin */
         /* Above every character, for the options without a short form. */
         OPT_NO_LEGEND = 256,
         OPT_FORCE,
@@ -39,20 +37,6 @@ enum {
         OPT_MODE,
         OPT_FOR, OPT_OFF, OPT_WAIT, /* of locate and replace */
 };
-
-/* One row per option: what getopt_long() gets, what --help says, and which verbs take it all come from here. */
-typedef struct OptionRow {
-        const char *name;
-        int letter;             /* above every character: without a short form */
-        const char *value;      /* "[...]": optional */
-        const char *verbs;      /* NULL: all; else words with blanks between them */
-        ExitCode (*set)(Args *a, const char *value);
-        const char *help;
-        size_t flag;            /* without a function: where the word is that it sets, */
-        size_t number;          /* and the number, if max says that it is one */
-        uint32_t max;
-        size_t text;            /* or where its value is to be found as it is */
-} OptionRow;
 
 #define FLAG(field) .flag = offsetof(Args, field)
 #define TEXT(field) .text = offsetof(Args, field)
@@ -191,7 +175,7 @@ static ExitCode set_host(Args *a, const char *value) {
         return CODE_DONE;
 }
 
-static const OptionRow option_rows[] = {
+const OptionRow option_rows[] = {
         { "plan", 'p', "DIGEST", "remove restore replace", set_digest, "only if the plan still has this digest" },
         { "grace", 'g', "SEC", "plan explain remove replace", NULL, "wait SEC after the announcement before taking anything away",
           NUMBER(grace_sec, SECONDS_MAX) },
@@ -236,6 +220,8 @@ enum {
         OPTION_ROWS = ELEMENTSOF(option_rows),
 };
 
+const size_t option_rows_size = OPTION_ROWS;
+
 static ExitCode set_row(const OptionRow *row, Args *a, const char *value) {
         uint64_t v;
 
@@ -254,7 +240,7 @@ static ExitCode set_row(const OptionRow *row, Args *a, const char *value) {
         return CODE_DONE;
 }
 
-static bool row_is_for(const OptionRow *row, const Verb *verb) {
+bool option_is_for(const OptionRow *row, const Verb *verb) {
         if (!row->verbs || !verb)
                 return true;
 
@@ -388,10 +374,10 @@ static const Verb no_verb = { .name = "" };
 
 static ExitCode check_options(const Verb *verb, const bool seen[static OPTION_ROWS]) {
         for (size_t i = 0; i < OPTION_ROWS; i++)
-                if (seen[i] && !row_is_for(&option_rows[i], verb) && !*verb->name)
+                if (seen[i] && !option_is_for(&option_rows[i], verb) && !*verb->name)
                         return fail(CODE_USAGE, NULL, "'--%s' needs a verb, such as: safe-remove %.*s; 'safe-remove --help' lists them", option_rows[i].name,
                                     (int) strcspn(option_rows[i].verbs, " "), option_rows[i].verbs);
-                else if (seen[i] && !row_is_for(&option_rows[i], verb))
+                else if (seen[i] && !option_is_for(&option_rows[i], verb))
                         return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'; 'safe-remove %s --help' lists those it has", verb->name,
                                     option_rows[i].name, verb->name);
         return CODE_DONE;
@@ -437,74 +423,4 @@ ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
         }
         *ret = a;
         return CODE_DONE;
-}
-
-static void print_option_help(const OptionRow *row) {
-        const char *value = row->value ?: "";
-        bool optional = value[0] == '[', is_short = row->letter < 256;
-
-        int column = is_short ? printf("  -%c, ", row->letter) : printf("      ");
-        column += printf("--%s%s%s%s", row->name, optional ? "[" : "", *value ? "=" : "", optional ? value + 1 : value);
-        text_print_words(row->help, (size_t) column, HELP_INDENT);
-}
-
-static void print_verbs(const Verb *verbs) {
-        static const char *const groups[_VERB_GROUP_MAX] = {
-                [VERB_LOOKS] = "Looking (nothing is changed)",
-                [VERB_CHANGES] = "Removing and restoring",
-                [VERB_FOLLOWS] = "Following and proving",
-                [VERB_SETS_UP] = "Setting up and reporting",
-        };
-
-        puts("\nVerbs:");
-        for (size_t g = 0; g < _VERB_GROUP_MAX; g++) {
-                bool first = true;
-                for (const Verb *v = verbs; v->name; v++) {
-                        if (v->group != g)
-                                continue;
-                        if (first)
-                                printf(" %s\n", groups[g]);
-                        first = false;
-                        text_print_words(v->help, (size_t) printf("  %-11s %s", v->name, v->operand ?: ""), 26);
-                }
-        }
-}
-
-static bool returns(const Verb *verb, ExitCode code) {
-        static const ExitCode all[] = { CODE_DONE, CODE_FAILED, CODE_USAGE, CODE_UNREACHABLE, CODE_BUSY, CODE_NOT_AUTHORIZED };
-
-        for (size_t i = 0; i < ELEMENTSOF(all); i++)
-                if (code == all[i])
-                        return true;
-        for (size_t i = 0; verb && i < ELEMENTSOF(verb->codes); i++)
-                if (code == verb->codes[i])
-                        return true;
-        return !verb;
-}
-
-void args_print_help(const Verb *verbs, const Verb *verb) {
-        if (verb && verb->command) /* what stands behind the command is the command's */
-                printf("safe-remove %s [OPTION...] [--] %s [ARGUMENT...]\n\n", verb->name, verb->operand);
-        else if (verb && verb->refuses)
-                printf("safe-remove %s %s [VERB] [OPTION...] [OPERAND...]\n\n", verb->name, verb->operand);
-        else
-                printf("safe-remove %s%s%s%s [OPTION...]\n\n", verb ? verb->name : "VERB", verb && verb->operand ? " " : "",
-                       verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several ? "..." : "");
-        puts(verb ? verb->help : "Makes pulling a CXL memory card out of a running server safe.");
-
-        if (!verb) {
-                print_verbs(verbs);
-                puts("\nTARGET: a slot (2, slot:2), a PCI function (0000:0d:00.0), a port\n"
-                     "(port:0000:0c:00.0), mem1, region0, dax0.0, node1, memory147, nmem0,\n"
-                     "namespace0.0, /dev/pmem0, a mount point, or serial:0x1. A bare number is a slot.");
-        }
-        puts("\nOptions:");
-        for (size_t i = 0; i < OPTION_ROWS; i++)
-                if (row_is_for(&option_rows[i], verb))
-                        print_option_help(&option_rows[i]);
-        puts("\nExit status:");
-        for (size_t i = 0; i < exit_code_table_size; i++)
-                if (returns(verb, exit_code_table[i].code))
-                        text_print_words(exit_code_table[i].meaning, (size_t) printf("  %3d", (int) exit_code_table[i].code), 7);
-        puts("\nMore in safe-remove(8).");
 }

@@ -57,5 +57,25 @@ struct Verb {
  * errors come in the form that was asked for. */
 ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret);
 
-/* Of one of them; NULL: of all. */
+/* One row per option: what getopt_long() gets, what --help says, and which verbs take it all come from here. */
+typedef struct OptionRow {
+        const char *name;
+        int letter;             /* above every character: without a short form */
+        const char *value;      /* "[...]": optional */
+        const char *verbs;      /* NULL: all; else words with blanks between them */
+        ExitCode (*set)(Args *a, const char *value);
+        const char *help;
+        size_t flag;            /* without a function: where the word is that it sets, */
+        size_t number;          /* and the number, if max says that it is one */
+        uint32_t max;
+        size_t text;            /* or where its value is to be found as it is */
+} OptionRow;
+
+extern const OptionRow option_rows[];
+extern const size_t option_rows_size;
+
+/* Whether this verb takes it; NULL: any. */
+bool option_is_for(const OptionRow *row, const Verb *verb);
+
+/* Of one of them; NULL: of all. In cli/text/help.c. */
 void args_print_help(const Verb *verbs, const Verb *verb);

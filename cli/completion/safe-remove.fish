@@ -89,7 +89,7 @@ complete -c safe-remove -n '__safe_remove_in cancel status' -a '(__safe_remove_r
 complete -c safe-remove -n '__safe_remove_in status certificate' -a '(__safe_remove_ids)'
 complete -c safe-remove -n '__safe_remove_in policy' -a 'check reload'
 complete -c safe-remove -n '__safe_remove_in policy simulate hook-test' -F
-complete -c safe-remove -n __safe_remove_in_recorded -a 'list show plan explain holders verify status history certificate snapshot restore'
+complete -c safe-remove -n __safe_remove_in_recorded -a 'list show plan explain holders verify status history certificate snapshot remove restore replace self-test'
 complete -c safe-remove -n '__safe_remove_in inhibit' -a '(__fish_complete_subcommand --fcs-skip=2)'
 
 complete -c safe-remove -n '__safe_remove_has host' -s H -l host -x -a '(__fish_print_hostnames)' -d 'on that machine, by ssh'

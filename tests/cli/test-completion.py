@@ -75,8 +75,9 @@ def words_of(option, value):
 
 
 def recorded(verb):
-    """Whether it can be asked of a recorded machine; where this one cannot be read, that is what is said."""
-    return "has no" not in subprocess.run([CLI, "simulate", "/nonexistent", verb], capture_output=True, text=True, timeout=60, env=ENV).stderr
+    """Whether it can be asked of a recorded machine, if need be as a dry run; where this one cannot be read, that is what is said."""
+    dry = ["--dry-run"] if "dry-run" in options_in(help_of(verb)) else []
+    return "has no" not in subprocess.run([CLI, "simulate", "/nonexistent", verb, *dry], capture_output=True, text=True, timeout=60, env=ENV).stderr
 
 
 def check(shell, verbs, simulates):
