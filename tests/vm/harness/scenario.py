@@ -12,7 +12,7 @@ from .paths import VM_DIR
 
 _registered = []
 
-TURNS = 26  # so many of those that take turns are in a short run
+TURNS = 24  # so many of those that take turns are in a short run
 
 # What is to be shown on the newer kernel as well; and so many of those that need no other cards are in a short run.
 ON_NEWER = ("cancel-*", "kill-*", "restore-*", "refuse-*", "pins-*", "proof-*", "package")
