@@ -27,6 +27,6 @@ def watch(lab):
     lab.sh(go)
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
     removal.check_safe(lab, 2, ram)
-    lab.wait_for(lambda: "slot 2: safe to pull" in screen(lab), 30, f"the end\n{screen(lab)}")
+    lab.wait_for(lambda: f"removal {number}  ended safe" in screen(lab), 30, f"the end\n{screen(lab)}")
     lab.sh(f"{TMUX} send-keys -t watch q")
     lab.wait_for(lambda: "what was there" in screen(lab), 20, "the terminal as it was")
