@@ -269,7 +269,8 @@ static int get_history(void *bus, sd_bus_message *call, json_object *by, sd_bus_
         return ask_for(bus, call, by, "history", "The history", request, error);
 }
 
-static int get_certificate(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+/* A document of one removal; an empty id is the newest. */
+static int ask_by_id(void *bus, sd_bus_message *call, json_object *by, const char *verb, const char *what, sd_bus_error *error) {
         _cleanup_json_ json_object *request = reading_new(by);
         const char *id;
 
@@ -277,18 +278,15 @@ static int get_certificate(void *bus, sd_bus_message *call, json_object *by, sd_
         if (r < 0)
                 return r;
         json_set_str(request, "id", id);
-        return ask_for(bus, call, by, "certificate", "The certificate", request, error);
+        return ask_for(bus, call, by, verb, what, request, error);
+}
+
+static int get_certificate(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return ask_by_id(bus, call, by, "certificate", "The certificate", error);
 }
 
 static int get_test_report(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        _cleanup_json_ json_object *request = reading_new(by);
-        const char *id;
-
-        int r = sd_bus_message_read_basic(call, 's', &id);
-        if (r < 0)
-                return r;
-        json_set_str(request, "id", id);
-        return ask_for(bus, call, by, "test-report", "The report", request, error);
+        return ask_by_id(bus, call, by, "test-report", "The report", error);
 }
 
 static int verify_certificates(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
