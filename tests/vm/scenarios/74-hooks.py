@@ -110,7 +110,7 @@ def worker_killed(lab):
     lab.wait_for(lambda: lab.sh(f"grep -c '^pre ' {LOG} || true") == "4", 60, "both to be told once more")
     left = lab.sh("pgrep -f '^sleep 1001' || true").split()
     lab.equal(set(first) & set(left), set(), "what is left of the first ones")
-    lab.cli("cancel", str(number))
+    lab.cli("cancel", "slot:2")
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
     lab.equal([phase for phase, _, _ in calls(lab)], ["pre"] * 4 + ["query"] * 2 + ["undo"] * 2, "the calls")
