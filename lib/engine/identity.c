@@ -4,6 +4,7 @@
 #include "engine/identity.h"
 #include "kernel/cxl/card-serial.h"
 #include "kernel/sysfs/attr.h"
+#include "step/step.h"
 
 static int id_check(json_object *card, const char *attribute, char **ret_why) {
         _cleanup_free_ char *now = NULL;
@@ -70,18 +71,6 @@ static int function_check(json_object *card, char **ret_why) {
         return 0;
 }
 
-static bool is_asked_about(json_object *function, const char *slot) {
-        const char *sits_in = json_str(function, "slot");
-
-        return !slot || !sits_in || streq(sits_in, slot);
-}
-
 int card_identity_check(json_object *card, const char *slot, char **ret_why) {
-        json_object *endpoints = json_array(card, "endpoints");
-
-        int r = is_asked_about(card, slot) ? function_check(card, ret_why) : 0;
-        for (size_t i = 0; i < json_len(endpoints) && r >= 0; i++)
-                if (is_asked_about(json_at(endpoints, i), slot))
-                        r = function_check(json_at(endpoints, i), ret_why);
-        return r;
+        return step_card_functions(card, slot, function_check, ret_why);
 }

@@ -253,3 +253,19 @@ int step_bind(StepRun *run, const char *bus, const char *device, const char *dri
         step_remedy(run, "echo %s > %s", device, path);
         return r < 0 ? r : step_fail(run, -EIO, "%s did not stay bound to %s", device, driver);
 }
+
+static bool is_asked_about(json_object *function, const char *slot) {
+        const char *sits_in = json_str(function, "slot");
+
+        return !slot || !sits_in || streq(sits_in, slot);
+}
+
+int step_card_functions(json_object *card, const char *slot, int (*check)(json_object *function, char **ret_why), char **ret_why) {
+        json_object *endpoints = json_array(card, "endpoints");
+
+        int r = is_asked_about(card, slot) ? check(card, ret_why) : 0;
+        for (size_t i = 0; i < json_len(endpoints) && r >= 0; i++)
+                if (is_asked_about(json_at(endpoints, i), slot))
+                        r = check(json_at(endpoints, i), ret_why);
+        return r;
+}

@@ -149,6 +149,10 @@ void step_lost(StepRun *run, const char *format, ...) _printf_(2, 3);
 /* Waits up to msec, or less when cancelled: for the few places where the kernel has no event. */
 void step_pause(StepRun *run, unsigned msec);
 
+/* Asks about each function of a card of a plan that sits in `slot` (NULL: in any; one that names none counts), until one is not as it should be. What
+ * `check` says of that one, with *ret_why newly allocated; 0: of none. */
+int step_card_functions(json_object *card, const char *slot, int (*check)(json_object *function, char **ret_why), char **ret_why);
+
 /* One write with the policy's deadline; the reason of a failure is noted with the path and value. */
 int step_write(StepRun *run, const char *path, const char *value);
 

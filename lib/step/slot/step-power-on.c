@@ -44,22 +44,6 @@ static int function_is_back(json_object *function, char **ret_why) {
         return -ESTALE;
 }
 
-static bool is_in(json_object *function, const char *slot) {
-        const char *sits_in = json_str(function, "slot");
-
-        return !slot || !sits_in || streq(sits_in, slot);
-}
-
-static int card_is_back(json_object *card, const char *slot, char **ret_why) {
-        json_object *endpoints = json_array(card, "endpoints");
-
-        int r = is_in(card, slot) ? function_is_back(card, ret_why) : 0;
-        for (size_t i = 0; i < json_len(endpoints) && r >= 0; i++)
-                if (is_in(json_at(endpoints, i), slot))
-                        r = function_is_back(json_at(endpoints, i), ret_why);
-        return r;
-}
-
 static int has_power(json_object *args, StepRun *run) {
         _cleanup_free_ char *path = NULL, *power = NULL;
 
@@ -95,7 +79,7 @@ static int power_on_verify(json_object *args, StepRun *run) {
         int r = has_power(args, run);
         if (r <= 0)
                 return r < 0 ? r : STEP_NOT_APPLIED;
-        r = card_is_back(run->card, json_str(json_get(args, "scope"), "slot"), &why);
+        r = step_card_functions(run->card, json_str(json_get(args, "scope"), "slot"), function_is_back, &why);
         if (r == -ESTALE)
                 return step_fail(run, r, "%s", why);
         return r < 0 || light_is_back(json_get(args, "scope"), &why) <= 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
@@ -176,7 +160,7 @@ static int power_on_apply(json_object *args, StepRun *run) {
         uint64_t deadline = now_monotonic() + run->limits->write_timeout_usec;
         for (;;) {
                 free(TAKE_PTR(why));
-                r = card_is_back(run->card, json_str(scope, "slot"), &why);
+                r = step_card_functions(run->card, json_str(scope, "slot"), function_is_back, &why);
                 if (r >= 0)
                         r = take_back_light(scope, run, &why);
                 if (r != -ENODEV || now_monotonic() >= deadline)
