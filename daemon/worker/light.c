@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "base/format.h"
 #include "engine/journal.h"
 #include "kernel/process/apart.h"
 #include "led/led.h"
@@ -121,6 +122,12 @@ static int set_and_read(void *data, char **ret_text) {
         return *ret_text ? 0 : -ENOMEM;
 }
 
+static char *record_text(const char *port, int error) {
+        _cleanup_free_ char *path = locate_record(port);
+
+        return strf("%s: %s", path ?: port, format_strerror(error));
+}
+
 /* *ret_why, newly allocated, may be NULL: of an error, in words. */
 static int do_light(LightWork *w, json_object **ret, char **ret_why) {
         _cleanup_free_ char *what = strf("the lights of port %s are set, and read", w->port), *text = NULL;
@@ -134,7 +141,7 @@ static int do_light(LightWork *w, json_object **ret, char **ret_why) {
         apart_set_witness(NULL, NULL);
         _cleanup_json_ json_object *writer = light_writer(w->port);
         if (r < 0)
-                *ret_why = r == -ETIME ? strf("port %s did not answer within %d s", w->port, SET_SEC) : writer ? writer_text(writer) : NULL;
+                *ret_why = r == -EPROTONOSUPPORT ? record_text(w->port, r) : r == -ETIME ? strf("port %s did not answer within %d s", w->port, SET_SEC) : writer ? writer_text(writer) : NULL;
         return r < 0 ? r : text ? json_parse(text, strlen(text), ret) : -ENODATA;
 }
 

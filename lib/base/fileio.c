@@ -58,7 +58,7 @@ int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_
         return fd < 0 ? -errno : read_all(fd, max, ret, ret_length);
 }
 
-int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_length) {
+static int read_regular(const char *path, const uid_t *owner, size_t max, char **ret, size_t *ret_length) {
         struct stat st;
 
         /* Before it is opened, which waits at a FIFO and sets some devices going. Root alone can put another one there in between. (O_NONBLOCK would
@@ -72,7 +72,17 @@ int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_leng
                 return errno == ELOOP ? -EMEDIUMTYPE : -errno;
         if (fstat(fd, &st) < 0)
                 return -errno;
+        if (owner && st.st_uid != 0 && st.st_uid != *owner)
+                return -EPERM;
         return S_ISREG(st.st_mode) ? read_all(fd, max, ret, ret_length) : -EMEDIUMTYPE;
+}
+
+int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_length) {
+        return read_regular(path, NULL, max, ret, ret_length);
+}
+
+int read_regular_file_of(const char *path, uid_t owner, size_t max, char **ret, size_t *ret_length) {
+        return read_regular(path, &owner, max, ret, ret_length);
 }
 
 int read_config_file(const char *path, char **ret, size_t *ret_length) {

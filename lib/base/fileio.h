@@ -19,6 +19,9 @@ int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_
  * waited for without end, and nobody of ours makes one). A file system that does not answer is waited for all the same. */
 int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_length);
 
+/* And -EPERM of one that is neither root's nor this user's. */
+int read_regular_file_of(const char *path, uid_t owner, size_t max, char **ret, size_t *ret_length);
+
 /* The same of an administrator's: a link is followed, and to /dev/null it is an empty one. -EFBIG past 1 MiB. */
 int read_config_file(const char *path, char **ret, size_t *ret_length);
 

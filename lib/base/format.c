@@ -19,6 +19,8 @@ static const struct {
         [FORMAT_KERNEL_LOG] = { "safe-remove/kernel-log/", 1, false },
         [FORMAT_TOTALS] = { "safe-remove/totals/", 1, true },
         [FORMAT_INHIBITOR] = { "safe-remove/inhibitor/", 1, false },
+        [FORMAT_LOCATED] = { "safe-remove/located/", 1, false },
+        [FORMAT_HOOKS_SAID] = { "safe-remove/hooks-said/", 1, false },
 };
 
 void format_set(json_object *o, Format f) {

@@ -17,6 +17,8 @@ typedef enum Format {
         FORMAT_KERNEL_LOG,     /* what the guard keeps of the kernel's log */
         FORMAT_TOTALS,         /* how many removals have ended how */
         FORMAT_INHIBITOR,      /* what systemd keeps for the next daemon */
+        FORMAT_LOCATED,        /* how long a slot's light blinks for somebody */
+        FORMAT_HOOKS_SAID,     /* what hooks had against a plan that was shown */
         _FORMAT_MAX,
 } Format;
 

@@ -12,7 +12,7 @@ typedef struct Located {
         Indicator before;      /* off, or blinking: somebody else's, who goes on with it */
 } Located;
 
-/* -ENOENT: nobody of ours has it blink. */
+/* -ENOENT: nobody of ours has it blink. -EPROTONOSUPPORT, here and below: a newer version has, which alone knows what was there before. */
 int locate_load(const char *port, Located *ret);
 
 /* Makes it blink, or go on blinking until then, by the attribute of the driver that has the slot, and by nothing else: a slot that is held has its lights for what is
@@ -28,3 +28,6 @@ void locate_forget(const char *port);
 
 /* The ports of all that blink, as an array of strings. */
 int locate_list(json_object **ret);
+
+/* Where that is kept of a port, newly allocated; NULL: of such a port nowhere, or memory is short. */
+char *locate_record(const char *port);

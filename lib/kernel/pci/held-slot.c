@@ -5,11 +5,10 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "base/format.h"
 #include "base/parse.h"
-#include "base/run-dir.h"
 #include "kernel/pci/held-slot.h"
 #include "kernel/process/apart.h"
+#include "kernel/run/boot-record.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/listing.h"
 
@@ -64,20 +63,14 @@ bool held_is_driven(const char *port) {
         return hotplug_service_of_port(port, &service) >= 0 && hotplug_is_driven(service) > 0;
 }
 
-static const char held[] = "held";
-static const char ready[] = "ready";
-
-/* A mark is a line of notes, and the document. */
 enum {
         NOTE_WIDTH = 20,       /* of any 64-bit number */
         NOTES_LENGTH = _HELD_NOTE_MAX * (NOTE_WIDTH + 1),
         MARK_MAX_BYTES = 64 * 1024,
 };
 
-/* A port's address is what a record of the kernel, or a caller, said: it must not lead anywhere else. */
-static char *mark_path(const char *folder, const char *port) {
-        return port && *port && *port != '.' && !strchr(port, '/') ? strf("%s/%s/%s", run_dir(), folder, port) : NULL;
-}
+static const BootRecords held = { .folder = "held", .format = FORMAT_HELD, .max_bytes = MARK_MAX_BYTES, .has_notes = true };
+static const BootRecords ready = { .folder = "ready", .format = FORMAT_HELD, .max_bytes = MARK_MAX_BYTES, .has_notes = true };
 
 /* Made anew with its port, so that the mark of one that is gone says nothing about the next. */
 static int service_inode(json_object *args, uint64_t *ret) {
@@ -90,31 +83,19 @@ static int service_inode(json_object *args, uint64_t *ret) {
         return 0;
 }
 
-static int write_mark(const char *folder, json_object *args) {
-        _cleanup_free_ char *path = mark_path(folder, json_str(args, "port")), *parent = strf("%s/%s", run_dir(), folder);
+static int write_mark(const BootRecords *as, json_object *args) {
         _cleanup_json_ json_object *mark = json_object_new_object();
+        char notes[NOTES_LENGTH + 1];
         uint64_t inode = 0;
-        char boot[33];
 
-        if (!path || !parent)
-                return path ? -ENOMEM : -EINVAL;
-        int r = boot_id_read(boot);
-        if (r >= 0)
-                r = service_inode(args, &inode);
-        if (r >= 0)
-                r = mkdir_private(run_dir());
-        if (r >= 0)
-                r = mkdir_private(parent);
+        int r = service_inode(args, &inode);
         if (r < 0)
                 return r;
-        format_set(mark, FORMAT_HELD);
-        json_set_str(mark, "boot", boot);
         json_set_u64(mark, "inode", inode);
         json_set(mark, "args", json_ref(args));
-        const char *document = json_text(mark);
-        _cleanup_free_ char *text = document ? strf("%0*d %0*d %0*d %0*d %0*d %0*d\n%s", NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0,
-                                                    NOTE_WIDTH, 0, NOTE_WIDTH, 0, document) : NULL;
-        return text ? write_file_durably(path, text) : -ENOMEM;
+        (void) snprintf(notes, sizeof(notes), "%0*d %0*d %0*d %0*d %0*d %0*d\n", NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0,
+                        NOTE_WIDTH, 0, NOTE_WIDTH, 0);
+        return boot_record_write(as, json_str(args, "port"), notes, mark);
 }
 
 /* The number of that note. -EBADMSG: there are none. */
@@ -128,38 +109,20 @@ static int parse_note(const char *text, size_t length, HeldNote note, uint64_t *
         return parse_u64(number, ret) < 0 ? -EBADMSG : 0;
 }
 
-/* One that is held may be from a version before: with fewer notes or none, but as good as any. */
-static int parse_mark(const char *folder, const char *text, size_t length, json_object **ret) {
-        const char *document = memchr(text, '{', length);
-        uint64_t first;
-
-        if (parse_note(text, length, 0, &first) >= 0)
-                return json_parse(text + NOTES_LENGTH, length - NOTES_LENGTH, ret);
-        return folder == held && document ? json_parse(document, length - (size_t) (document - text), ret) : -EBADMSG;
-}
-
 /* -ESTALE: of another boot or another port, or rubbish. What cannot be read may be good. */
-static int read_mark(const char *folder, const char *port, json_object **ret) {
-        _cleanup_free_ char *path = mark_path(folder, port), *text = NULL;
+static int read_mark(const BootRecords *as, const char *port, json_object **ret) {
         _cleanup_json_ json_object *mark = NULL;
-        uint64_t inode = 0;
-        size_t length = 0;
-        char boot[33];
+        _cleanup_free_ char *notes = NULL;
+        uint64_t inode = 0, first;
 
-        if (!path)
-                return -ENOMEM;
-        int r = boot_id_read(boot);
-        if (r >= 0)
-                r = read_regular_file(path, MARK_MAX_BYTES, &text, &length);
+        int r = boot_record_read(as, port, &notes, &mark);
         if (r < 0)
-                return r;
-        r = parse_mark(folder, text, length, &mark);
+                return r == -EBADMSG ? -ESTALE : r;
+        /* One that is held may be from a version before: with fewer notes or none, but as good as any. */
         json_object *args = json_get(mark, "args");
-        if (r == -EBADMSG || !streq_ptr(json_str(mark, "boot"), boot) || !streq_ptr(json_str(args, "port"), port))
-                return r == -ENOMEM ? r : -ESTALE;
-        r = format_check(mark, FORMAT_HELD);
-        if (r >= 0)
-                r = service_inode(args, &inode);
+        if (!streq_ptr(json_str(args, "port"), port) || (as == &ready && parse_note(notes, strlen(notes), 0, &first) < 0))
+                return -ESTALE;
+        r = service_inode(args, &inode);
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
         if (inode != json_u64(mark, "inode"))
@@ -170,20 +133,18 @@ static int read_mark(const char *folder, const char *port, json_object **ret) {
 
 int held_prepare(const char *port) {
         _cleanup_json_ json_object *mark = NULL, *args = json_object_new_object();
-        _cleanup_free_ char *service = NULL, *folder = strf("%s/%s", run_dir(), held);
+        _cleanup_free_ char *service = NULL;
 
-        if (read_mark(ready, port, &mark) >= 0 || read_mark(held, port, &mark) >= 0)
+        if (read_mark(&ready, port, &mark) >= 0 || read_mark(&held, port, &mark) >= 0)
                 return 0;
-        int r = folder ? hotplug_service_of_port(port, &service) : -ENOMEM;
+        int r = hotplug_service_of_port(port, &service);
         if (r >= 0)
-                r = mkdir_private(run_dir());
-        if (r >= 0)
-                r = mkdir_private(folder);
+                r = boot_record_make_folder(&held); /* to hold it needs none */
         if (r < 0)
                 return r;
         json_set_str(args, "port", port);
         json_set_str(args, "service", service);
-        return write_mark(ready, args);
+        return write_mark(&ready, args);
 }
 
 void held_prepare_all(void) {
@@ -200,17 +161,14 @@ void held_prepare_all(void) {
 
 int held_mark(json_object *args) {
         const char *port = json_str(args, "port");
-        _cleanup_free_ char *path = mark_path(held, port), *from = mark_path(ready, port);
         _cleanup_json_ json_object *mark = NULL;
 
-        if (!path || !from)
-                return -EINVAL;
         /* Where two take it at once the notes are those of the first. */
-        int marked = read_mark(held, port, &mark);
+        int marked = read_mark(&held, port, &mark);
         if (marked == -EPROTONOSUPPORT)
                 return 0; /* it is marked, by a newer version */
         bool first = marked < 0;
-        int r = !first || (read_mark(ready, port, &mark) >= 0 && rename(from, path) >= 0) ? 0 : write_mark(held, args);
+        int r = !first || (read_mark(&ready, port, &mark) >= 0 && boot_record_move(&ready, &held, port) >= 0) ? 0 : write_mark(&held, args);
         if (r >= 0)
                 (void) held_note(port, HELD_YIELDED, 0);
         if (r >= 0 && first)
@@ -219,16 +177,14 @@ int held_mark(json_object *args) {
 }
 
 void held_forget(const char *port) {
-        _cleanup_free_ char *path = mark_path(held, port), *to = mark_path(ready, port);
-
-        if (path && (!to || rename(path, to) < 0))
-                (void) unlink(path);
+        if (boot_record_move(&held, &ready, port) < 0)
+                (void) boot_record_remove(&held, port);
 }
 
 bool held_is_marked(const char *port) {
         _cleanup_json_ json_object *mark = NULL;
 
-        return read_mark(held, port, &mark) >= 0;
+        return read_mark(&held, port, &mark) >= 0;
 }
 
 /* Of a slot that is held it is somebody's all the same. NULL: it is not; a press there has to be answered, whatever lies in the way of its mark. */
@@ -247,17 +203,15 @@ int held_list(json_object **ret) {
         _cleanup_json_ json_object *list = json_object_new_array();
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, "%s/%s", run_dir(), held);
-        if (r < 0 && r != -ENOENT)
+        int r = boot_record_list(&held, &l);
+        if (r < 0)
                 return r;
         for (size_t i = 0; i < l.n; i++) {
                 json_object *mark = NULL;
-                r = read_mark(held, l.names[i], &mark);
-                if (r == -ESTALE) {
-                        _cleanup_free_ char *path = mark_path(held, l.names[i]);
-                        if (path)
-                                (void) unlink(path);
-                } else if (r < 0 && r != -ENOENT)
+                r = read_mark(&held, l.names[i], &mark);
+                if (r == -ESTALE)
+                        (void) boot_record_remove(&held, l.names[i]);
+                else if (r < 0 && r != -ENOENT)
                         mark = unread_mark(l.names[i]);
                 if (mark)
                         json_object_array_add(list, mark);
@@ -268,10 +222,10 @@ int held_list(json_object **ret) {
 
 /* Its file with the notes, wherever it is: another process may give it the other name meanwhile. */
 static int open_notes(const char *port) {
-        const char *const folders[] = { held, ready, held };
+        const BootRecords *const places[] = { &held, &ready, &held };
 
-        for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
-                _cleanup_free_ char *path = mark_path(folders[i], port);
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                _cleanup_free_ char *path = boot_record_path(places[i], port);
                 if (!path)
                         return -ENOENT;
                 int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
@@ -317,9 +271,9 @@ int held_note(const char *port, HeldNote note, uint64_t value) {
 static int notes_of(const char *port, char *text) {
         _cleanup_json_ json_object *mark = NULL;
 
-        int r = read_mark(held, port, &mark);
+        int r = read_mark(&held, port, &mark);
         if (r == -ENOENT || r == -ESTALE)
-                r = read_mark(ready, port, &mark);
+                r = read_mark(&ready, port, &mark);
         return r < 0 ? r : read_notes(port, text, NULL);
 }
 
@@ -365,7 +319,7 @@ bool held_is_being_written(const char *port) {
 /* Who is at it at that port. An error: he may be there, and his mark is what cannot be read. */
 static json_object *writer_record(const char *port, int error, uint64_t pid, uint64_t since) {
         json_object *writer = json_object_new_object(), *slots = json_object_new_array(), *slot = json_object_new_object();
-        _cleanup_free_ char *path = mark_path(held, port);
+        _cleanup_free_ char *path = boot_record_path(&held, port);
 
         if (error < 0) {
                 json_set_strf(writer, "what", "%s cannot be read (%s)", path ?: port, format_strerror(error));
@@ -385,8 +339,8 @@ int held_writers(json_object **ret) {
         _cleanup_json_ json_object *list = json_object_new_array();
         _cleanup_listing_ Listing marks = { 0 };
 
-        int r = listing_readf(&marks, "%s/%s", run_dir(), held);
-        if (r < 0 && r != -ENOENT)
+        int r = boot_record_list(&held, &marks);
+        if (r < 0)
                 return r;
         for (size_t i = 0; i < marks.n; i++) {
                 uint64_t pid = 0, since = 0;

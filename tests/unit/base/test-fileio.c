@@ -40,7 +40,7 @@ static void test_replace(const char *folder) {
 /* Whatever may stand in the place of a file of ours: nobody waits for it, or reads on without end. */
 static void test_no_file(const char *folder) {
         _cleanup_free_ char *file = strf("%s/file", folder), *fifo = strf("%s/fifo", folder), *link = strf("%s/link", folder), *text = NULL;
-        _cleanup_free_ char *null = strf("%s/null", folder), *half = strf("%s/file.new", folder), *linked = NULL, *empty = NULL;
+        _cleanup_free_ char *null = strf("%s/null", folder), *half = strf("%s/file.new", folder), *text_of_own = NULL, *linked = NULL, *empty = NULL;
         size_t n = 0;
 
         CHECK_INT(write_file_durably(file, "0123456789"), 0);
@@ -54,6 +54,10 @@ static void test_no_file(const char *folder) {
         CHECK_INT(read_regular_file(folder, 10, &text, NULL), -EMEDIUMTYPE);
         CHECK_INT(read_regular_file("/dev/zero", 10, &text, NULL), -EMEDIUMTYPE);
         CHECK_INT(read_regular_file("/nonexistent", 10, &text, NULL), -ENOENT);
+        CHECK_INT(read_regular_file_of(file, geteuid(), 10, &text_of_own, NULL), 0);
+        CHECK_STR(text_of_own, "0123456789");
+        if (geteuid() != 0)
+                CHECK_INT(read_regular_file_of(file, geteuid() + 1, 10, &text, NULL), -EPERM);
 
         CHECK_INT(read_config_file(link, &linked, NULL), 0);
         CHECK_STR(linked, "0123456789");

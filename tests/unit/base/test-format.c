@@ -37,6 +37,7 @@ static void test_numbers(void) {
 static void test_without(void) {
         CHECK_INT(check("{}", FORMAT_JOURNAL), 0);
         CHECK_INT(check("{}", FORMAT_HELD), 0);
+        CHECK_INT(check("{}", FORMAT_LOCATED), 0);
         CHECK_INT(check("{}", FORMAT_PLAN), -EBADMSG);
         CHECK_INT(check("{}", FORMAT_CHAIN), -EBADMSG);
 }

@@ -5,6 +5,7 @@
 #include <linux/pci_regs.h>
 #include <sys/stat.h>
 
+#include "base/fileio.h"
 #include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/attr.h"
 #include "led/led.h"
@@ -139,6 +140,37 @@ static void test_locate(void) {
         CHECK_INT(locate_load("../../" PORT, &l), -ENOENT);
 }
 
+/* One of an older version is gone on with, which its document names no form of. A newer version's is left alone, and nothing is written over what it alone
+ * knows to have been there before. */
+static void test_locate_forms(void) {
+        _cleanup_free_ char *path = locate_record(PORT), *text = NULL, *after = NULL, *older = NULL;
+        Located l;
+
+        put_attention(INDICATOR_OFF);
+        CHECK_INT(locate_begin(PORT, 1234), 0);
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        char *schema = strstr(text, "\"schema\":\"safe-remove/located/1\",");
+        CHECK(schema);
+        older = strf("%.*s%s", (int) (schema - text), text, schema + strlen("\"schema\":\"safe-remove/located/1\","));
+        put(path, older);
+        CHECK_INT(locate_load(PORT, &l), 0);
+        CHECK(l.until_usec == 1234 && l.before == INDICATOR_OFF);
+
+        *strstr(schema, "1\"") = '2';
+        put(path, text);
+        put_attention(INDICATOR_BLINK);
+        put(SLOTS "/2-1/attention", "2\n");
+        CHECK_INT(locate_load(PORT, &l), -EPROTONOSUPPORT);
+        CHECK_INT(locate_begin(PORT, 5), -EPROTONOSUPPORT);
+        CHECK_INT(locate_end(PORT), -EPROTONOSUPPORT);
+        locate_forget(PORT);
+        check_attention("2-1", "2");
+        CHECK_INT(read_file(path, &after, NULL), 0);
+        CHECK_STR(after, text);
+        CHECK(unlink(path) == 0);
+        CHECK_INT(locate_end(PORT), 0);
+}
+
 /* Where nobody drives the slot it is held for something, and its registers are not for this. */
 static void test_locate_held(void) {
         put_attention(INDICATOR_OFF);
@@ -220,6 +252,7 @@ int main(void) {
         test_by_port();
         test_folders();
         test_locate();
+        test_locate_forms();
         test_locate_held();
         test_locate_taken();
         test_locate_and_hold();

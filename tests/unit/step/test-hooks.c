@@ -195,6 +195,13 @@ static void test_said(void) {
         CHECK(!hooks_said_take(hooks, plan));
         CHECK_INT(replace_file(kept, "{\"at_usec\": 1, \"subject\""), 0);
         CHECK(!hooks_said_take(hooks, plan));
+        CHECK(access(kept, F_OK) < 0);
+
+        /* A newer version's counts for nothing, and stays. */
+        CHECK_INT(replace_file(kept, "{\"schema\":\"safe-remove/hooks-said/2\"}"), 0);
+        CHECK(!hooks_said_take(hooks, plan));
+        CHECK_INT(hooks_said_keep(hooks, plan), -EPROTONOSUPPORT);
+        CHECK(access(kept, F_OK) == 0);
         _cleanup_free_ char *remove = strf("rm -r %s", top);
         CHECK_INT(system(remove), 0);
 }
