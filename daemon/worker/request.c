@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "engine/state-dir.h"
+#include "plan/declaration.h"
 #include "topology/select/select-name.h"
 #include "topology/select/select.h"
 #include "request.h"
@@ -283,5 +284,6 @@ PlanRequest request_for_planner(const Request *r) {
                 .policy_warnings = r->warnings,
                 .caller_session = caller_session(r->doc),
                 .state_dir = state_dir(),
+                .declared = declarations_about_memory,
         };
 }

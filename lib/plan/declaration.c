@@ -6,6 +6,7 @@
 #include "base/fileio.h"
 #include "holders/holder-rule.h"
 #include "kernel/process/system-manager.h"
+#include "kernel/sysfs/listing.h"
 #include "plan/declaration.h"
 #include "plan/policy-rules.h"
 
@@ -61,13 +62,63 @@ static json_object *find(const char *unit, bool *ret_silent) {
         _cleanup_json_ json_object *files = NULL;
         _cleanup_free_ char *why = NULL;
 
-        int r = system_manager_files(unit, ASK_USEC, &files, &why);
+        int r = system_manager_paths(unit, ASK_USEC, &files, &why);
         *ret_silent = r == -ETIME;
         if (r == -ENOENT)
                 return NULL;
         if (r < 0)
                 return refusal(holder_rule_new(unit), "what %s says of its own removal cannot be read: %s", unit, why ?: strerror(-r));
         return declaration_read(unit, files);
+}
+
+static bool is_about_memory(const char *path) {
+        _cleanup_json_ json_object *rule = holder_rule_new(path);
+
+        int r = file_read(rule, path, path);
+        return r < 0 || (json_flag(rule, "declared") && (holder_rule_has(rule, HOLDER_REFUSE) || holder_rule_has(rule, HOLDER_FREEZE)));
+}
+
+static bool is_folder(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) >= 0 && S_ISDIR(st.st_mode);
+}
+
+/* A folder of units, or (NAME.d) of one's drop-ins. What cannot be listed has nothing that the manager could have read. */
+static bool folder_is_about_memory(const char *folder, const char *suffix) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        if (listing_readf(&l, "%s", folder) < 0)
+                return false;
+        for (size_t i = 0; i < l.n; i++) {
+                _cleanup_free_ char *path = strf("%s/%s", folder, l.names[i]);
+                bool drop_ins = !suffix && endswith(l.names[i], ".d");
+
+                if (!path || (drop_ins && folder_is_about_memory(path, ".conf")))
+                        return true;
+                if (!drop_ins && (!suffix || endswith(l.names[i], suffix)) && !is_folder(path) && is_about_memory(path))
+                        return true;
+        }
+        return false;
+}
+
+bool declarations_in(json_object *folders) {
+        for (size_t i = 0; i < json_len(folders); i++)
+                if (folder_is_about_memory(json_object_get_string(json_at(folders, i)) ?: "", NULL))
+                        return true;
+        return false;
+}
+
+bool declarations_about_memory(void) {
+        static enum { NOT_ASKED, NONE, SOME } known = NOT_ASKED;
+        _cleanup_json_ json_object *folders = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        if (known == NOT_ASKED) {
+                int r = system_manager_paths(NULL, ASK_USEC, &folders, &why);
+                known = r == -ENOENT || (r >= 0 && !declarations_in(folders)) ? NONE : SOME;
+        }
+        return known == SOME;
 }
 
 json_object *declaration_of(const char *unit) {

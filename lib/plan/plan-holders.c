@@ -309,7 +309,7 @@ static int add_end(Plan *p, const Topology *t, const Scope *s, json_object *targ
 
 int plan_add_end_of_holders(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 }, unmap = { 0 };
-        bool memory = s->n_nodes > 0 && (request->freezes_memory || rules_about_memory(request->policy->rules));
+        bool memory = s->n_nodes > 0 && (rules_about_memory(request->policy->rules) || (request->declared && request->declared()));
 
         int r = storage_targets(s, request, &targets);
         if (r < 0 || (targets.n_items == 0 && !memory))

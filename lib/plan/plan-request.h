@@ -18,7 +18,7 @@ typedef struct PlanRequest {
         json_object *inhibitors; /* who does not want cards to go (plan/find/inhibitor.h), an array; or NULL */
         json_object *libraries; /* what libcxl, libdaxctl and libndctl see (kernel/cxl/libraries.h); NULL: they were not asked */
         json_object *said_before; /* what they had against an earlier look (kernel/cxl/testimony.h): it stands until they take it back; or NULL */
-        bool freezes_memory;    /* the planner's own: somebody who only has memory on the card declares that he is to be frozen (lib/plan/declaration.h) */
+        bool (*declared)(void); /* may a unit say something of who only has memory on the card (plan/declaration.h)? NULL: none does */
         const char *trigger;    /* "command", "button", "uevent" */
         const Policy *policy;
         json_object *policy_warnings; /* array of strings, may be NULL */

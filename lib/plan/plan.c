@@ -19,16 +19,11 @@ static const char *const plan_verdict_table[_PLAN_VERDICT_MAX] = {
 
 DEFINE_STRING_TABLE(plan_verdict, PlanVerdict)
 
-void plan_drop_steps(Plan *p) {
+void plan_free(Plan *p) {
         for (size_t i = 0; i < p->n_steps; i++) {
                 json_object_put(p->steps[i].args);
                 json_object_put(p->steps[i].notes);
         }
-        p->n_steps = 0;
-}
-
-void plan_free(Plan *p) {
-        plan_drop_steps(p);
         free(p->steps);
         json_object_put(p->doc);
         free(p);

@@ -33,9 +33,6 @@ int plan_new(Plan **ret);
 /* Takes over args. */
 int plan_add_step(Plan *p, StepType type, json_object *args);
 
-/* Without any steps again; not after plan_seal(). */
-void plan_drop_steps(Plan *p);
-
 /* Completes a plan after its last step: asserts its shape (steps that cannot be undone form the tail: -EINVAL), writes
  * the steps with their descriptions, estimate and digest into the document. */
 int plan_seal(Plan *p);

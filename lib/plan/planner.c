@@ -409,19 +409,10 @@ static void ask_card(const Scope *s, const PlanRequest *request) {
                 (void) card_state_ask(question, request->ask_card);
 }
 
-/* What a unit says of itself is known once somebody of it is seen, which takes the look at all processes: with it come the steps that hold him up. */
-static int add_steps_anew(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
-        PlanRequest with = *request;
-
-        with.freezes_memory = true;
-        plan_drop_steps(p);
-        return add_steps(p, t, s, &with);
-}
-
 int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request, Plan **ret) {
         _cleanup_(scope_done) Scope s = { 0 };
         _cleanup_(plan_freep) Plan *p = NULL;
-        bool blocked = false, freezes = false;
+        bool blocked = false;
 
         int r = scope_find_all(t, slot, request->others, request->n_others, &s);
         if (r >= 0)
@@ -440,9 +431,7 @@ int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request
         bool empty = scope_is_empty(&s);
         r = empty ? plan_add_slot_service(p, slot, STEP_HOLD) : add_steps(p, t, &s, request);
         if (r >= 0)
-                r = plan_add_blockers(p, t, &s, request, &blocked, &freezes);
-        if (r >= 0 && freezes && !empty)
-                r = add_steps_anew(p, t, &s, request);
+                r = plan_add_blockers(p, t, &s, request, &blocked);
         if (r < 0)
                 return r;
 

@@ -188,19 +188,24 @@ static int show_one(const Manager *m, const char *name, json_object *all) {
         return r < 0 ? fail(m, r == -ENOMEM ? r : -EBADMSG, "what the system manager says of %s cannot be understood", name) : 0;
 }
 
-/* One property of a unit, which is loaded for that by the path that stands for it. */
-static int property_read(const Manager *m, const char *unit, const char *path, const char *name, json_object *o) {
+/* What a property names, one path or several: of a unit, which is loaded for that by the path that stands for it, or of the manager itself. */
+static int paths_add(const Manager *m, const char *of, const char *path, const char *interface, const char *name, json_object *paths) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        _cleanup_json_ json_object *o = json_object_new_object();
 
         int r = sd_bus_message_new_method_call(m->bus, &call, NAME, path, "org.freedesktop.DBus.Properties", "Get");
         if (r >= 0)
-                r = sd_bus_message_append(call, "ss", NAME ".Unit", name);
-        if (r < 0)
-                return fail_connection(m, r);
-        r = ask(m, call, unit, &answer);
+                r = sd_bus_message_append(call, "ss", interface, name);
+        r = r < 0 ? fail_connection(m, r) : ask(m, call, of, &answer);
         if (r >= 0)
                 r = value_read(answer, name, o);
-        return r < 0 && !*m->ret_why ? fail(m, -EBADMSG, "what the system manager says of %s cannot be understood", unit) : r < 0 ? r : 0;
+        if (r < 0)
+                return *m->ret_why ? r : fail(m, -EBADMSG, "what the system manager says of %s cannot be understood", of);
+        if (*(json_str(o, name) ?: ""))
+                json_append_str(paths, json_str(o, name));
+        for (size_t i = 0; i < json_len(json_array(o, name)); i++)
+                json_object_array_add(paths, json_ref(json_at(json_array(o, name), i)));
+        return 0;
 }
 
 static Manager manager(uint64_t timeout_usec, char **ret_why) {
@@ -220,26 +225,21 @@ int system_manager_show(json_object *names, uint64_t timeout_usec, json_object *
         return r;
 }
 
-int system_manager_files(const char *unit, uint64_t timeout_usec, json_object **ret, char **ret_why) {
+int system_manager_paths(const char *unit, uint64_t timeout_usec, json_object **ret, char **ret_why) {
         _cleanup_(manager_done) Manager m = manager(timeout_usec, ret_why);
-        _cleanup_json_ json_object *o = json_object_new_object(), *files = json_object_new_array();
+        _cleanup_json_ json_object *paths = json_object_new_array();
         _cleanup_free_ char *path = NULL;
 
         int r = manager_open(&m);
-        if (r >= 0 && sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0)
+        if (r >= 0 && unit && sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0)
                 return -ENOMEM;
         if (r >= 0)
-                r = property_read(&m, unit, path, "FragmentPath", o);
+                r = paths_add(&m, unit ?: "its folders", path ?: PATH, unit ? NAME ".Unit" : MANAGER, unit ? "FragmentPath" : "UnitPath", paths);
+        if (r >= 0 && unit)
+                r = paths_add(&m, unit, path, NAME ".Unit", "DropInPaths", paths);
         if (r >= 0)
-                r = property_read(&m, unit, path, "DropInPaths", o);
-        if (r < 0)
-                return r;
-        if (*(json_str(o, "FragmentPath") ?: ""))
-                json_append_str(files, json_str(o, "FragmentPath"));
-        for (size_t i = 0; i < json_len(json_array(o, "DropInPaths")); i++)
-                json_object_array_add(files, json_ref(json_at(json_array(o, "DropInPaths"), i)));
-        *ret = TAKE_PTR(files);
-        return 0;
+                *ret = TAKE_PTR(paths);
+        return r;
 }
 
 /* The results that systemctl takes for a success (systemd's bus-wait-for-jobs.c). */

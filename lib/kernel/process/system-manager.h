@@ -17,8 +17,8 @@
 int system_manager_show(json_object *names, uint64_t timeout_usec, json_object **ret, char **ret_why);
 
 /* The files that it has read for a unit, in the order in which they count (later wins): array of paths, which the caller owns. A unit that there is
- * not has none. */
-int system_manager_files(const char *unit, uint64_t timeout_usec, json_object **ret, char **ret_why);
+ * not has none. With no unit (NULL) the folders that it reads such files from. */
+int system_manager_paths(const char *unit, uint64_t timeout_usec, json_object **ret, char **ret_why);
 
 /* Queues a job for each of them, in their order, going on past one that is refused: "StopUnit", "StartUnit". With `wait` it comes back when the
  * last job has ended, and a job that failed is -EIO. */

@@ -91,9 +91,8 @@ typedef enum BlockerCode {
 
 DECLARE_STRING_TABLE(blocker_code, BlockerCode);
 
-/* Fills "blockers", "warnings", "holders" and "holders_complete" of the plan's document. *ret_freezes_memory: somebody who only has
- * memory on the card is to be frozen. */
-int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked, bool *ret_freezes_memory);
+/* Fills "blockers", "warnings", "holders" and "holders_complete" of the plan's document */
+int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked);
 
 /* Before anybody asks for a plan: of the findings about the card in this slot those that say that its memory will not leave again, as in a plan's
  * "blockers"; a new array, empty where nothing says so. -ENOMEM. */
@@ -107,7 +106,6 @@ struct Findings {
         const Scope *all;       /* with the cards of other removals that are under way; NULL: there are none */
         const PlanRequest *request;
         json_object *blockers, *warnings;
-        bool freezes_memory;     /* find_holders(): somebody who only has memory on the card is to be frozen */
         struct MemoryScan *look; /* at who has memory on the first node, from find_holders_begin() until find_holders() */
 };
 

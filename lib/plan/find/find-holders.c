@@ -110,7 +110,6 @@ static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) 
 static void obey_rule(Findings *f, const MemoryHolder *h, const Node *node) {
         json_object *rule = memory_holder_uses(h) ? memory_holder_rule_for(f->request->policy->rules, h) : NULL;
 
-        f->freezes_memory = f->freezes_memory || (rule && holder_rule_has(rule, HOLDER_FREEZE));
         if (!rule || !holder_rule_has(rule, HOLDER_REFUSE))
                 return;
         _cleanup_free_ char *end = process_end_command(h->unit, h->pid);

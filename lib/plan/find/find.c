@@ -139,7 +139,7 @@ static int find_all(Findings *f, Plan *p) {
         return r;
 }
 
-int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked, bool *ret_freezes_memory) {
+int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked) {
         _cleanup_(scope_done) Scope all = { 0 };
         Findings f = {
                 .t = t, .s = s, .request = request,
@@ -159,7 +159,6 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
         if (r < 0)
                 return r;
         *ret_blocked = json_len(f.blockers) > 0;
-        *ret_freezes_memory = f.freezes_memory;
         return 0;
 }
 

@@ -371,6 +371,37 @@ static void test_declaration_files(void) {
         CHECK_INT(rmdir(dir), 0);
 }
 
+/* What any unit's file may say of who only has memory on a card, whether anybody runs it or not. */
+static void test_declarations_in(void) {
+        static const struct {
+                const char *file, *text;
+                bool counts;
+        } cases[] = {
+                { "a.service", "[Service]\nExecStart=/bin/true\nOnRemove=freeze\n", false },
+                { "a.service", "[X-SafeRemove]\nOnRemove=stop\n", false },
+                { "a.service", "[X-SafeRemove]\nOnRemove=freeze\nFreezeSec=9\n", true },
+                { "a.service", "[X-SafeRemove]\nOnRemove=refuse\n", true },
+                { "a.service", "[X-SafeRemove]\nOnRemove=freezes\n", true }, /* which is refused */
+                { "a.service.d/removal.conf", "[X-SafeRemove]\nOnRemove=wait freeze\n", true },
+                { "service.d/removal.conf", "[X-SafeRemove]\nOnRemove=freeze\n", true },
+                { "a.service.d/removal.conf.old", "[X-SafeRemove]\nOnRemove=freeze\n", false },
+                { "a.service.wants/b.service", "[X-SafeRemove]\nOnRemove=freeze\n", false }, /* links, to what is looked at where it is */
+        };
+        _cleanup_json_ json_object *folders = json_object_new_array();
+
+        json_append_str(folders, "/nonexistent");
+        for (size_t i = 0; i < ELEMENTSOF(cases) && getuid() == 0; i++) {
+                _cleanup_free_ char *dir = test_folder(), *path = strf("%s/%s", dir, cases[i].file), *parent = strdup(path);
+                json_append_str(folders, dir);
+                CHECK(!declarations_in(folders));
+                *strrchr(parent, '/') = '\0';
+                test_make_folders(parent);
+                test_put(path, cases[i].text);
+                CHECK_INT(declarations_in(folders), cases[i].counts);
+                test_remove_tree(dir);
+        }
+}
+
 int main(int argc, char **argv) {
         test_round_trip();
         test_match();
@@ -387,5 +418,6 @@ int main(int argc, char **argv) {
         test_declaration();
         test_whose_word();
         test_declaration_files();
+        test_declarations_in();
         return EXIT_SUCCESS;
 }

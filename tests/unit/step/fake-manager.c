@@ -2,7 +2,7 @@
 /* fake-manager FOLDER SOCKET: stands in for PID 1 at its private socket. A unit is a folder below FOLDER/units: `properties`, one KEY=VALUE a line
  * (lists with blanks between, times in microseconds), `state` its ActiveState, `group` the path of its cgroup.procs; `freezer`: its FreezerState;
  * `stubborn`: it does not stop; `broken`: it does not start; `slow`: its start does not come to its end; `stops`: who goes down with it.
- * `fragment` and `dropins`: the files that it has read for it. What
+ * `fragment` and `dropins`: the files that it has read for it; FOLDER/path: where it reads such files from. What
  * is started as a transient unit runs on and on; FOLDER/hangs-up has the name of one that there is no answer about. FOLDER/log gets a line for each thing that it is told to do. A file FOLDER/deaf: it takes connections and says nothing. */
 #include <errno.h>
 #include <fcntl.h>
@@ -130,8 +130,13 @@ static int get(sd_bus_message *call) {
         const char *interface, *name;
         char empty[] = "";
 
-        CHECK(sd_bus_path_decode(sd_bus_message_get_path(call), PATH "/unit", &unit) > 0);
         CHECK(sd_bus_message_read(call, "ss", &interface, &name) >= 0 && sd_bus_message_new_method_return(call, &a) >= 0);
+        if (streq(interface, MANAGER)) {
+                _cleanup_free_ char *path = strf("%s/path", folder);
+                CHECK(streq(name, "UnitPath") && append_list(a, path) == 0);
+                return sd_bus_send(NULL, a, NULL);
+        }
+        CHECK(sd_bus_path_decode(sd_bus_message_get_path(call), PATH "/unit", &unit) > 0);
         fragment = text_of(unit, "fragment");
         dropins = text_of(unit, "dropins");
         if (streq(name, "DropInPaths"))

@@ -130,6 +130,51 @@ static void test_refuse(void) {
         child_end(&other);
 }
 
+static json_object *own_word;
+
+static json_object *declared_for_test(const char *name) {
+        return streq(name, "a.service") ? own_word : NULL;
+}
+
+/* Whoever is seen with memory on the card is met by his unit's own word, whether the plan has seen him or not; nobody else is, and the administrator's word stands
+ * above it. */
+static void test_declared(void) {
+        static const HolderAction freeze = HOLDER_FREEZE, refuse = HOLDER_REFUSE;
+        static const char above[] = "[{\"unit\": [\"a.service\"], \"action\": [\"wait\"], \"from\": \"/etc/safe-remove/policy.d/a.conf\"}]";
+        _cleanup_json_ json_object *args = world_args("[]"), *ruled = world_args(above), *nodes = json_object_new_array();
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child late = child_start(unit, NULL, NULL), other = child_start(session, NULL, NULL);
+
+        json_object_array_add(nodes, json_object_new_int(0));
+        json_set(args, "nodes", json_ref(nodes));
+        json_set(ruled, "nodes", json_ref(nodes));
+        apply(&run, args); /* nobody says anything: memory just moves */
+        CHECK(!run.notes && child_runs(&late));
+
+        own_word = holder_rule_new("a.service");
+        holder_rule_set_actions(own_word, &freeze, 1);
+        holder_rule_set_declared(declared_for_test);
+        apply(&run, ruled);
+        CHECK(!run.notes && child_runs(&late));
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+        apply(&run, args);
+        CHECK_INT(json_len(run.notes), 1);
+        CHECK(child_stands(&late) && child_runs(&other));
+        revert(&run, args);
+        CHECK(child_runs(&late));
+
+        run.backwards = false;
+        holder_rule_set_actions(own_word, &refuse, 1);
+        CHECK_INT(ops->check(args, &run), -EBUSY);
+        CHECK(strstr(run.why, "a.service) has memory on the card: "));
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(child_runs(&late));
+        holder_rule_set_declared(NULL);
+        json_object_put(own_word);
+        child_end(&late);
+        child_end(&other);
+}
+
 /* We are our own ancestor: what this process holds, nobody ends. */
 static void test_protected(void) {
         _cleanup_json_ json_object *args = world_args("[]");
@@ -584,6 +629,8 @@ int main(void) {
         test_together();
         test_not_ours();
         test_refuse();
+        if (access("/proc/self/numa_maps", F_OK) == 0)
+                test_declared();
         test_protected();
         test_shared_group();
         test_bred();

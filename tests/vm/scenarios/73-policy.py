@@ -78,6 +78,26 @@ def declared(lab):
     lab.check(not ledger.running(), "the unit should be stopped")
 
 
+@scenario("policy-declared-later", timeout=180, turn=True)
+def declared_later(lab):
+    """A unit that has memory on the card only since the plan was made is frozen by its own word while its memory moves, and runs on."""
+    ram = lab.ram(2)
+    folder = "/run/systemd/system/lab-late.service.d"
+    lab.write(f"{folder}/removal.conf", "[X-SafeRemove]\nOnRemove=freeze\n")
+    lab.cleanup(lambda: lab.sh(f"rm -rf {folder}; systemctl daemon-reload"))
+    lab.sh("systemctl daemon-reload")
+    go = removal.drill(lab, "before-freeze-holders")
+    number = removal.last_id(lab) + 1
+    lab.spawn("remove", "safe-remove remove 2 --yes")
+    removal.wait_for_record(lab, number, '"ev":"do","n":1', 90)
+    late = lab.keeper(ram.node, mib=8, name="late")
+    lab.sh(go)
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
+    notes = lab.sh(f"grep '\"ev\":\"note\"' {removal.STATE_DIR}/removals/{number}/journal")
+    lab.check(f'/{late.unit}"' in notes, f"{late.unit} should have been frozen: {notes}")
+    lab.equal(late.verify(), 0, "its pages that are still on the card")
+
+
 @scenario("policy-stop-and-cancel", profile="mixed", timeout=240, turn=True)
 def stop_and_cancel(lab):
     """A unit that was stopped runs again when the removal is called off, on the mount that it had."""
