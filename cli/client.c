@@ -21,6 +21,7 @@ static char *hint_for(ExitCode code) {
                 { CODE_BLOCKED, "list" },
                 { CODE_AMBIGUOUS, "list" },
                 { CODE_NOT_PROVEN, "certificate --verify" },
+                { CODE_STALE, "plan TARGET" },
                 { CODE_USAGE, "--help" },
                 { CODE_BUSY, "status" },
         };

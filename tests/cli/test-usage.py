@@ -94,6 +94,44 @@ NO_NEXT = {
 }
 
 
+# In the source, of those that no test can bring about. client_command() is the command with its host; `hint` is one of hint_for()'s.
+IN_SOURCE = re.compile(r"client_command\(\)|see: [a-z]|try (it|:)|try: |\bhint\b")
+NOT_IN_SOURCE = {
+    "out of memory": "the machine has to be helped first, whatever is typed",
+    "is the package whole": "what is missing is ours, and which package it came with only they know",
+    "see whether the package is whole": "the same",
+    "the connection ended before the request was answered": "it says whether it was begun",
+    "is longer than": "no name is, so there is nothing near it",
+    "slot %s: %s; when the new card is in: %s": "the last of them is the command",
+    "nothing keeps the card any more": "it is over, and nothing can be done about it",
+}
+
+
+def calls(text):
+    """The arguments of each call of fail() and fail_with_hint(), up to its bracket; those in strings are none."""
+    for found in re.finditer(r"^ .*?\bfail(?:_with_hint)?\(", text, re.M):
+        depth = 1
+        for part in re.finditer(r'"(?:[^"\\]|\\.)*"|[()]', text[found.end():]):
+            depth += {"(": 1, ")": -1}.get(part[0], 0)
+            if depth == 0:
+                yield text[found.end():found.end() + part.start()]
+                break
+
+
+def check_source():
+    """Every error in the source says what to type next; and what the daemon says gets it by its exit code."""
+    told = [args for path in sorted((ROOT / "cli").rglob("*.c")) for args in calls(path.read_text())]
+    assert len(told) > 60, len(told)
+    for args in told:
+        words = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', args)).replace("%s", "x")
+        known = {**NO_NEXT, **NOT_IN_SOURCE}
+        assert NEXT.search(words) or IN_SOURCE.search(args) or any(k.replace("%s", "x") in words for k in known), f"it does not say what to type next: {args}"
+    code_of_error = (ROOT / "cli/exit-code.c").read_text().partition("error_codes[] = {")[2].partition("};")[0]
+    client = (ROOT / "cli/client.c").read_text()
+    hints = set(re.findall(r'\{ (CODE_\w+), "', client.partition("hints[] = {")[2].partition("};")[0])) | set(re.findall(r"code == (CODE_\w+)", client))
+    assert (codes := set(re.findall(r", (CODE_\w+) \}", code_of_error))) <= hints, codes - hints
+
+
 def check_hints():
     """Every error says what to type next."""
     errors = [run(*argv).stderr for argv, want in WRONG]
@@ -145,5 +183,6 @@ def check_documented():
 
 
 check_wrong()
+check_source()
 check_hints()
 check_documented()
