@@ -5,8 +5,11 @@ import re
 import shlex
 
 from harness import removal
+from harness.paths import TOP_DIR
 from harness.scenario import scenario
 
+ACTIONS = ("read-details", "remove", "restore", "cancel", "end-processes", "force-kill", "force-shutdown", "force-unmap", "force-unproven", "force-poison",
+           "sanitize", "locate", "inhibit", "override-inhibitor", "manage-policy")
 USER = "games"
 RULES = "/etc/polkit-1/rules.d/10-lab.rules"
 RULE = """polkit.addRule(function(action, subject) {
@@ -15,6 +18,8 @@ RULE = """polkit.addRule(function(action, subject) {
 });
 """
 AS_USER = f"setpriv --reuid={USER} --regid={USER} --clear-groups"
+FLEET = "fleet"
+FLEET_MAY = {"read-details", "remove", "restore", "end-processes"}
 
 # Says each record that programs write to the kernel's audit log. That is switched on for it: a kernel whose log is off takes all, and keeps nothing.
 AUDIT = """
@@ -30,13 +35,13 @@ while True:
 """
 
 
-def as_user(lab, *words):
-    status, out, err = lab.run(f"{AS_USER} {shlex.join(['safe-remove', *words])}", check=False, timeout=120)
+def as_user(lab, *words, user=USER):
+    status, out, err = lab.run(f"{AS_USER.replace(USER, user)} {shlex.join(['safe-remove', *words])}", check=False, timeout=120)
     return status, out + err
 
 
-def denied(lab, action, *words):
-    status, said = as_user(lab, *words)
+def denied(lab, action, *words, user=USER):
+    status, said = as_user(lab, *words, user=user)
     lab.equal(status, 77, f"the exit status of {words} ({said})")
     lab.check(f"org.saferemove1.{action}" in said, f"the refusal should name the action: {said}")
     return said
@@ -56,14 +61,26 @@ def allow(lab, action):
     lab.run(f"chmod 0644 {RULES}")
 
 
+def fleet(lab):
+    """Its user, with the very rule of the page, and a process of his."""
+    path, rule = re.search(r"^```\n// (/etc/polkit-1/\S+)\n(.*?)^```$", (TOP_DIR / "docs/FLEETS.md").read_text(), re.M | re.S).groups()
+    lab.sh(f"useradd --system --user-group {FLEET}")
+    lab.cleanup(lambda: lab.run(f"userdel {FLEET}; rm -f {path}"))
+    agent = lab.spawn("agent", "exec sleep 3600", properties=[f"User={FLEET}"])
+    lab.check(not pkcheck(lab, agent, "remove", 2), "without the rule he should not be authorized")
+    lab.write(path, rule)
+    lab.run(f"chmod 0644 {path}")
+    lab.wait_for(lambda: pkcheck(lab, agent, "remove", 2), 30, "the rule to be read")
+    return agent
+
+
 @scenario("rights", timeout=400)
 def rights(lab):
     lab.write("/run/lab-audit", AUDIT)
     audit = lab.spawn("audit", "exec python3 /run/lab-audit")
     audit.wait_for_output("listens")
     lab.ram(2)
-    for action in ("read-details", "remove", "restore", "cancel", "end-processes", "force-kill", "force-shutdown", "force-unmap", "force-unproven",
-                   "force-poison", "sanitize", "locate", "inhibit", "override-inhibitor", "manage-policy"):
+    for action in ACTIONS:
         lab.check(is_registered(lab, action), f"polkit should know the action {action}")
 
     # Denied by name, in the journal and in the audit log.
@@ -82,6 +99,14 @@ def rights(lab):
     user.stop()
     denied(lab, "override-inhibitor", "remove", "2", "--ignore-inhibitors")
     denied(lab, "inhibit", "inhibit", "--what=2", "true")
+
+    # The rule of the page for fleets: it is about that user alone, and lets him do what the page says.
+    agent = fleet(lab)
+    lab.equal({action for action in ACTIONS if pkcheck(lab, agent, action, 2)}, FLEET_MAY, f"what the user {FLEET} may")
+    agent.stop()
+    denied(lab, "force-kill", "remove", "2", "--force=kill", user=FLEET)
+
+    # Each by the plan that he has seen.
     lab.equal(as_user(lab, "remove", "2", "--plan=" + "0" * 64)[0], 10, "the exit status of a plan that is another one")
     status, said = as_user(lab, "remove", "2", "--plan=" + lab.cli_json("plan", "2")["digest"][:8])
     lab.equal(status, 0, f"the exit status ({said})")
@@ -95,10 +120,11 @@ def rights(lab):
     lab.slot(2).insert()
     path = lab.sh("busctl call org.saferemove1 /org/saferemove1 org.saferemove1.Manager Restore 'sa{sv}' 2 1 digest s " + "0" * 64).split('"')[1]
     lab.wait_for(lambda: '"stale"' in lab.sh(f"busctl get-property org.saferemove1 {path} org.saferemove1.Removal Code"), 60, "the restoration to be refused as stale")
-    allow(lab, "restore")
-    lab.wait_for(lambda: as_user(lab, "restore", "2")[0] == 0, 60, "the rule to be read, and the restoration to end")
+    status, said = as_user(lab, "restore", "2", user=FLEET)
+    lab.equal(status, 0, f"the exit status of the fleet's restoration ({said})")
     entry = removal.history(lab)[0]
-    lab.equal((entry["kind"], entry["outcome"], entry["by"]["uid"], entry["target"]), ("restore", "rebuilt", 5, "slot:2"), "the restoration on record")
+    lab.equal((entry["kind"], entry["outcome"], entry["by"]["uid"], entry["target"]), ("restore", "rebuilt", int(lab.sh(f"id -u {FLEET}")), "slot:2"),
+              "the restoration on record")
 
 
 # Runs a command on a terminal of its own, types a word when that asks for a password, and prints what it shows. What is typed before the echo is off is
