@@ -13,7 +13,7 @@
 
 #define PROC "/proc/" DRESS_REAL_PROC
 
-/* Whatever is recorded, it takes no more of this machine's memory. */
+/* Whatever is recorded by somebody, it takes no more of this machine's memory. */
 #define SIZE "256M"
 #define INODES "600000"
 
@@ -49,10 +49,11 @@ static int leave_namespaces(void) {
 }
 
 /* A folder in memory that is not in any other yet. */
-static int new_memory(void) {
+static int new_memory(bool limited) {
+        const char *const size = limited ? SIZE : "50%", *const inodes = limited ? INODES : "0"; /* 0: any number */
         _cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
 
-        if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", SIZE, 0) < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", INODES, 0) < 0 ||
+        if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", size, 0) < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", inodes, 0) < 0 ||
             fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0700", 0) < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
                 return -errno;
         int fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
@@ -69,12 +70,16 @@ static int put_up(int top) {
         return -errno;
 }
 
+static int lay(const char *from, const char *to) {
+        return mount(from, to, NULL, MS_BIND | MS_REC, NULL) < 0 ? -errno : 0;
+}
+
+/* To be read only. */
 static int lend(const char *from, const char *to) {
         struct mount_attr only_read = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
 
-        if (mount(from, to, NULL, MS_BIND | MS_REC, NULL) < 0)
-                return -errno;
-        return mount_setattr(AT_FDCWD, to, AT_RECURSIVE, &only_read, sizeof(only_read)) < 0 ? -errno : 0;
+        int r = lay(from, to);
+        return r >= 0 && mount_setattr(AT_FDCWD, to, AT_RECURSIVE, &only_read, sizeof(only_read)) < 0 ? -errno : r;
 }
 
 /* Programs and libraries: as links where they are links here. */
@@ -123,11 +128,8 @@ static int lend_nodes(void) {
         return r;
 }
 
-/* What lives as long as the boot or longer (run and var), and files of programs' own. */
-static int make_own_folders(Tree *t) {
-        static const char *const names[] = { "/sys", "/dev", "/dev/shm", "/proc", "/etc", "/run", "/var", "/var/lib", "/var/lib/safe-remove" };
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+static int make_folders(Tree *t, const char *const names[]) {
+        for (size_t i = 0; names[i]; i++) {
                 _cleanup_close_ int fd = tree_folder(t, names[i]);
                 if (fd < 0)
                         return fd;
@@ -142,16 +144,27 @@ static int change_root(void) {
         return 0;
 }
 
+/* What a recorded machine is to have, whatever else is there; it becomes the working folder. */
 static int furnish(Tree *t) {
+        static const char *const names[] = { "/sys", "/dev", "/dev/shm", "/proc", NULL };
+
         int r = dress_tree(t);
         if (r >= 0)
-                r = make_own_folders(t);
+                r = make_folders(t, names);
         if (r >= 0)
                 r = put_up(t->top);
+        return r < 0 ? r : lend_nodes();
+}
+
+/* What lives as long as the boot or longer (run and var), and files of programs' own. */
+static int be_alone(Tree *t) {
+        static const char *const names[] = { "/etc", "/run", "/var", "/var/lib", "/var/lib/safe-remove", NULL };
+
+        int r = furnish(t);
+        if (r >= 0)
+                r = make_folders(t, names);
         if (r >= 0)
                 r = lend("/proc", PROC + 1);
-        if (r >= 0)
-                r = lend_nodes();
         if (r >= 0)
                 r = lend_programs();
         if (r >= 0)
@@ -159,26 +172,51 @@ static int furnish(Tree *t) {
         return r < 0 ? r : change_root();
 }
 
-int sandbox_enter(const char *machine, char **ret_error) {
+static int lie_over(Tree *t) {
+        static const char *const names[] = { "/sys", "/proc", "/dev" };
+        _cleanup_close_ int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        int r = here < 0 ? -errno : furnish(t);
+        if (r >= 0 && mkdir(SANDBOX_RUN + 1, 0700) < 0)
+                r = -errno;
+        if (r >= 0)
+                r = lend_file("/dev/fuse", "dev/fuse");
+        if (r >= 0)
+                r = lay("/proc", PROC + 1);
+        for (size_t i = 0; i < ELEMENTSOF(names) && r >= 0; i++)
+                r = lay(names[i] + 1, names[i]);
+        /* Where it was put up, there is again what was there. */
+        return r >= 0 && (umount2(".", MNT_DETACH) < 0 || fchdir(here) < 0) ? -errno : r;
+}
+
+static int enter(const char *machine, bool alone, char **ret_error) {
         int r = leave_namespaces();
-        _cleanup_close_ int top = r < 0 ? r : new_memory();
+        _cleanup_close_ int top = r < 0 ? r : new_memory(alone);
 
         if (top < 0) {
                 *ret_error = strf("a recorded machine needs a user and a mount namespace of its own, which this system does not allow: %s (see sysctl "
                                   "kernel.unprivileged_userns_clone, user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns; "
                                   "root needs no user namespace)", strerror(-top));
-                return top;
+                return -EUSERS;
         }
-        Tree t = { .top = top };
+        Tree t = { .top = top, .unlimited = !alone };
         r = dress_programs(&t);
         if (r >= 0)
                 r = recording_unpack(machine, &t, ret_error);
         if (r < 0)
                 return r;
-        r = furnish(&t);
+        r = alone ? be_alone(&t) : lie_over(&t);
         if (r < 0)
                 *ret_error = strf("the recorded machine cannot be set up: %s", strerror(-r));
         return r;
+}
+
+int sandbox_enter(const char *machine, char **ret_error) {
+        return enter(machine, true, ret_error);
+}
+
+int sandbox_lay_over(const char *machine, char **ret_error) {
+        return enter(machine, false, ret_error);
 }
 
 int sandbox_show_self(void) {

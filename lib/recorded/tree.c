@@ -48,7 +48,7 @@ static bool is_allowed(const char *path) {
 static int grow(Tree *t, size_t bytes) {
         t->entries++;
         t->bytes += bytes;
-        return t->entries > ENTRIES_MAX || bytes > FILE_BYTES_MAX || t->bytes > TREE_BYTES_MAX ? -EFBIG : 0;
+        return !t->unlimited && (t->entries > ENTRIES_MAX || bytes > FILE_BYTES_MAX || t->bytes > TREE_BYTES_MAX) ? -EFBIG : 0;
 }
 
 static int open_in(const Tree *t, const char *path, int flags) {

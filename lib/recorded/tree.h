@@ -9,6 +9,7 @@ typedef struct Tree {
         int top;                /* of the folder; borrowed */
         size_t entries;         /* so far */
         uint64_t bytes;
+        bool unlimited;         /* it comes from ourselves */
         unsigned includes;      /* files that were read as a part of the recording */
 } Tree;
 

@@ -105,6 +105,12 @@ class BusError(Exception):
         self.message = message
 
 
+def entering_ram2(verb):
+    """The real worker on a recorded machine with a card in slot 2."""
+    worker = os.environ["REAL_WORKER"]
+    return [os.path.join(os.path.dirname(worker), "../tests/roots/enter"), f"{SOURCE}/tests/roots/ram2.root", worker, verb]
+
+
 def slot(name, number, card=True):
     port = f"0000:0c:0{number}.0"
     bdf = f"0000:{0x0d + number:02x}:00.0"
@@ -289,9 +295,8 @@ class BusTest(unittest.TestCase):
 
     def plan_of_machine(self, **more):
         """The real worker's answer about the card in slot 2 of a recorded machine."""
-        roots = f"{SOURCE}/tests/roots"
         request = {"id": "0", "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, **more}
-        done = subprocess.run([f"{roots}/enter", f"{roots}/ram2.root", os.environ["REAL_WORKER"], "plan"], input=json.dumps(request) + "\n",
+        done = subprocess.run(entering_ram2("plan"), input=json.dumps(request) + "\n",
                               capture_output=True, text=True, timeout=PATIENCE * 3)
         if done.returncode == 77:
             self.skipTest(done.stderr)

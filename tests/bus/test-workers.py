@@ -352,11 +352,11 @@ class Workers(BusTest):
         """The daemon may die the moment after: no other removal gets it. Where it cannot be kept, nothing is begun."""
         apart = tempfile.TemporaryDirectory(dir="/tmp")  # the recorded machine has a /dev/shm of its own
         self.addCleanup(apart.cleanup)
-        roots, state = os.path.join(harness.SOURCE, "tests/roots"), os.path.join(apart.name, "state")
+        state = os.path.join(apart.name, "state")
 
         def ask(number, verb, **more):
             request = {"id": number, "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, **more}
-            done = subprocess.run([f"{roots}/enter", f"{roots}/ram2.root", os.environ["REAL_WORKER"], verb], input=json.dumps(request) + "\n",
+            done = subprocess.run(harness.entering_ram2(verb), input=json.dumps(request) + "\n",
                                   capture_output=True, text=True, timeout=harness.PATIENCE * 3, env={**os.environ, "SAFE_REMOVE_STATE_DIR": state})
             if done.returncode == 77:
                 self.skipTest(done.stderr)

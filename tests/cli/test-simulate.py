@@ -86,7 +86,7 @@ def other_looks():
 def unpacked(folder):
     """The same machine, once it was unpacked."""
     copy = "mkdir $0 $0/proc; cp -a /sys $0/sys; cp -a /proc/[0-9]* /proc/iomem /proc/swaps $0/proc; rm -r $0/proc/$$"
-    subprocess.run([ROOTS / "enter", ROOTS / "storage.root", "sh", "-euc", copy, folder / "unpacked"], check=True)
+    subprocess.run([CLI.parents[1] / "tests/roots/enter", ROOTS / "storage.root", "sh", "-euc", copy, folder / "unpacked"], check=True)
     os.mkfifo(folder / "unpacked/sys/fifo")
     os.symlink(folder, folder / "unpacked/sys/out")
     plan = [simulate(machine, "plan", "3", "--json").stdout for machine in (ROOTS / "storage.root", folder / "unpacked")]

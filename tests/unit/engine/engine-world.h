@@ -9,7 +9,7 @@
 #include "tests/unit/plan/plan-text.h"
 #include "tests/unit/test.h"
 
-/* A world for the engine: a recorded machine (tests/roots/enter ram2.root), whose files take every write but move nothing: a policy
+/* A world for the engine: a recorded machine (tests/roots/enter.c, ram2.root), whose files take every write but move nothing: a policy
  * file keeps what was written, a driver stays bound whatever is written to unbind. A case is one plan with its journal. */
 
 static const StepLimits limits = { .offline_timeout_usec = 1000000, .write_timeout_usec = 5000000 };
