@@ -149,11 +149,17 @@ static int add_real_proc(Tree *t) {
         return 0;
 }
 
-int dress_tree(Tree *t) {
+int dress_devices(Tree *t) {
         int r = for_each_name(t, "/sys/bus/cxl/devices", add_node);
         if (r >= 0)
                 r = for_each_name(t, "/sys/bus/dax/devices", add_node);
         if (r >= 0)
                 r = for_each_name(t, "/sys/bus/nd/devices", add_nd_bus_of);
+        return r;
+}
+
+int dress_tree(Tree *t) {
+        int r = dress_devices(t);
+
         return r < 0 ? r : add_real_proc(t);
 }

@@ -12,6 +12,8 @@
 /* Before the recording: they are all installed, and a recording of a machine without one takes it away. */
 int dress_programs(Tree *t);
 
-/* After it: what libcxl, libdaxctl and libndctl want to find of recorded devices, and links to what was not recorded of /proc and says nothing
- * of a machine's processes, swap, file systems and pages. */
+/* After it: what libcxl, libdaxctl and libndctl want to find of recorded devices. */
+int dress_devices(Tree *t);
+
+/* The same, and links to what was not recorded of /proc and says nothing of a machine's processes, swap, file systems and pages. */
 int dress_tree(Tree *t);

@@ -146,18 +146,20 @@ static int folder_of(int fd) {
         return folder < 0 ? -errno : folder;
 }
 
-static int add_line(int file, char *line, Tree *t, unsigned depth, char **ret_error) {
+int recording_add_line(Tree *t, char *line) {
         char *fields[FIELDS_MAX] = { NULL };
         size_t n = 0;
 
         while (line && n < FIELDS_MAX)
                 fields[n++] = strsep(&line, "\t");
-        if (line)
-                return -EBADMSG;
-        if (!streq(fields[0], "i"))
-                return add_entry(t, fields[0], fields[1], fields[2], fields[3]);
+        return line ? -EBADMSG : add_entry(t, fields[0], fields[1], fields[2], fields[3]);
+}
+
+static int add_line(int file, char *line, Tree *t, unsigned depth, char **ret_error) {
+        if (!startswith(line, "i\t"))
+                return recording_add_line(t, line);
         _cleanup_close_ int folder = folder_of(file);
-        return folder < 0 ? folder : include(folder, fields[1], t, depth, ret_error);
+        return folder < 0 ? folder : include(folder, line + strlen("i\t"), t, depth, ret_error);
 }
 
 static int unpack_text(int file, const char *name, char *text, Tree *t, unsigned depth, char **ret_error) {

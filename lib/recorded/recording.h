@@ -24,5 +24,8 @@ enum {
  * -EPROTONOSUPPORT: it is of a later format. */
 int recording_unpack(const char *path, Tree *t, char **ret_error);
 
+/* One line of such a file but "i", which is taken to pieces. -EBADMSG: it is none. */
+int recording_add_line(Tree *t, char *line);
+
 /* The path and text of one entry as they stand in a line, newly allocated. */
 char *recording_escape(const char *text, size_t length);

@@ -71,7 +71,8 @@ def _stray_block(chance, slots):
 def _stray_dax(chance, slots):
     start = chance.randrange(_WINDOW[0] * _BLOCK, _WINDOW[1] * _BLOCK - _BLOCK, 1 << 21)
     folder = "/sys/devices/platform/hmem.0/dax7.0"
-    attributes = (("size", _BLOCK), ("resource", f"{start:#x}"), ("target_node", 1), ("dev", "251:7"), ("align", 2097152))
+    attributes = (("size", _BLOCK), ("resource", f"{start:#x}"), ("target_node", 1), ("dev", "251:7"), ("align", 2097152),
+                  ("uevent", "DEVNAME=dax7.0"))
     return _change(slots, "a dax device lies in the window, and nobody knows on which card",
                    "l\t/sys/bus/dax/devices/dax7.0\t../../../devices/platform/hmem.0/dax7.0",
                    *(f"f\t{folder}/{name}\t{value}\\n" for name, value in attributes), "d\t/sys/bus/dax/drivers/device_dax",

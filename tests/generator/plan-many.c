@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* plan-many: plans removals on one machine after the other, in one process, so that thousands of them take no longer than a few
- * removals. Runs where ../roots/enter has laid a folder over /sys and /proc, and there replaces the whole machine for each request.
+ * removals. Runs where ../roots/enter.c has laid a folder over /sys and /proc, and there replaces the whole machine for each request.
  *
- * In:  "machine TARGET", the lines of a recorded machine (../roots/enter has their form), "."
+ * In:  "machine TARGET", the lines of a recorded machine (recorded/recording.h has their form), "."
  * Out: one line of JSON: {"plan", "again" (the digest of a second look), "restore": [names of the steps that a restoration reverts]} or
  *      {"error"} */
 #include <errno.h>
@@ -15,13 +15,11 @@
 #include "plan/planner.h"
 #include "plan/policy.h"
 #include "plan/restore.h"
+#include "recorded/dress.h"
+#include "recorded/recording.h"
 #include "tests/unit/test.h"
 #include "topology/select/select.h"
 #include "topology/topology.h"
-
-enum {
-        LINE_FIELDS = 3,
-};
 
 /* What a machine brought into /proc, which has more in it than that. */
 static char **proc_entries;
@@ -32,7 +30,7 @@ static void proc_note(const char *path) {
 
         if (!rest)
                 return;
-        char *top = strf("/proc/%.*s", (int) strcspn(rest, "/"), rest);
+        char *top = strf("/proc/%.*s", (int) strcspn(rest, "/\t"), rest);
         CHECK(top);
         for (size_t i = 0; i < n_proc_entries; i++)
                 if (streq(proc_entries[i], top)) {
@@ -57,113 +55,12 @@ static void machine_drop(void) {
         }
 }
 
-/* Most lines are about the folder of the line before. */
-static void make_parents(char *path, bool itself) {
-        static char *last;
-        char *name = strrchr(path, '/');
-        size_t n = (size_t) (name - path);
+static void line_take(Tree *t, char *line) {
+        const char *tab = strchr(line, '\t');
 
-        if (!itself && last && strlen(last) == n && strncmp(last, path, n) == 0 && access(last, F_OK) == 0)
-                return;
-        free(last);
-        last = strndup(path, n);
-        for (char *p = path + 1; *p; p++)
-                if (*p == '/') {
-                        *p = '\0';
-                        (void) mkdir(path, 0755);
-                        *p = '/';
-                }
-        if (itself)
-                (void) mkdir(path, 0755);
-}
-
-static int hex_value(char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* In place; gives the length. */
-static size_t unescape(char *s) {
-        char *to = s;
-
-        for (char *from = s; *from; from++) {
-                if (*from != '\\') {
-                        *to++ = *from;
-                        continue;
-                }
-                from++;
-                if (*from == 'x' && hex_value(from[1]) >= 0 && hex_value(from[2]) >= 0) {
-                        *to++ = (char) (hex_value(from[1]) << 4 | hex_value(from[2]));
-                        from += 2;
-                } else
-                        *to++ = *from == 'n' ? '\n' : *from == 't' ? '\t' : *from;
-        }
-        *to = '\0';
-        return (size_t) (to - s);
-}
-
-static size_t unhex(char *s) {
-        size_t n = 0;
-
-        for (; hex_value(s[2 * n]) >= 0 && hex_value(s[2 * n + 1]) >= 0; n++)
-                s[n] = (char) (hex_value(s[2 * n]) << 4 | hex_value(s[2 * n + 1]));
-        return n;
-}
-
-/* What is there may be a link or a folder. */
-static void put_file(const char *path, const char *bytes, size_t n) {
-        _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-
-        if (fd < 0) {
-                test_remove_tree(path);
-                fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-        }
-        CHECK(fd >= 0);
-        CHECK_INT(write(fd, bytes, n), n);
-}
-
-static void line_take(char *line) {
-        char *rest = line, *fields[LINE_FIELDS] = { 0 };
-        size_t n = 0;
-
-        while (n < LINE_FIELDS && (fields[n] = strsep(&rest, "\t")))
-                n++;
-        if (n < 2)
-                return;
-        char *path = fields[1], *value = n > 2 ? fields[2] : path + strlen(path);
-        (void) unescape(path);
-        proc_note(path);
-        make_parents(path, *fields[0] == 'd');
-        switch (*fields[0]) {
-        case 'f':
-                put_file(path, value, unescape(value));
-                break;
-        case 'b':
-                put_file(path, value, unhex(value));
-                break;
-        case 'l':
-                (void) unescape(value);
-                if (symlink(value, path) < 0) {
-                        test_remove_tree(path);
-                        CHECK_INT(symlink(value, path), 0);
-                }
-                break;
-        case '-':
-                test_remove_tree(path);
-                break;
-        default:
-                CHECK(*fields[0] == 'd');
-        }
-}
-
-/* Empty files where the nodes of its dax devices would be: libdaxctl only wants to find them. */
-static void make_nodes(void) {
-        _cleanup_(closedirp) DIR *d = opendir("/sys/bus/dax/devices");
-
-        for (struct dirent *e; d && (e = readdir(d));)
-                if (e->d_name[0] != '.') {
-                        _cleanup_free_ char *path = strf("/dev/%s", e->d_name);
-                        put_file(path, "", 0);
-                }
+        CHECK(tab);
+        proc_note(tab + 1);
+        CHECK_INT(recording_add_line(t, line), 0);
 }
 
 /* Sets *ret_beside where it is to be planned with another card as well. */
@@ -174,11 +71,14 @@ static char *read_machine(FILE *in, bool *ret_beside) {
         ssize_t n;
 
         machine_begin();
+        _cleanup_close_ int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        Tree t = { .top = top };
+        CHECK(top >= 0);
         *ret_beside = false;
         while ((n = getline(&line, &allocated, in)) > 0) {
                 line[strcspn(line, "\n")] = '\0';
                 if (streq(line, ".")) {
-                        make_nodes();
+                        CHECK_INT(dress_devices(&t), 0);
                         return target;
                 }
                 if (startswith(line, "machine ")) {
@@ -187,7 +87,7 @@ static char *read_machine(FILE *in, bool *ret_beside) {
                 } else if (streq(line, "beside"))
                         *ret_beside = true;
                 else if (*line && *line != '#')
-                        line_take(line);
+                        line_take(&t, line);
         }
         free(target);
         return NULL;
