@@ -31,7 +31,7 @@ static void tell_missing(json_object *missing) {
 
         if (n == 0 || !output.legend)
                 return;
-        fprintf(stderr, "not recorded, since it could not be read: %zu of what is there", n);
+        fprintf(stderr, "not recorded: %zu of what is there", n);
         for (size_t i = 0; i < n && i < MISSING_SHOWN; i++) {
                 json_object *o = json_at(missing, i);
                 _cleanup_free_ char *path = strdup(json_str(o, "path") ?: "?");

@@ -168,3 +168,12 @@ bool worker_cancelled(void *io) {
         worker_receive(io, 0);
         return ((WorkerIo *) io)->cancel_why != NULL;
 }
+
+/* What a file says that somebody names, or all of the machine, is for who has the right to read it and starts a worker himself. Whoever has taken
+ * the daemon over has not. */
+int worker_is_for_own_starter(WorkerIo *io) {
+        if (!getenv("SAFE_REMOVE_STARTER"))
+                return 0;
+        worker_send_error(io, "internal", "This is read with the rights of who asks, and the daemon has none: start the worker yourself.");
+        return -EPERM;
+}

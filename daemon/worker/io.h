@@ -45,3 +45,6 @@ void worker_take_inhibitors(WorkerIo *io, json_object *line);
 
 /* Looks for a cancel without waiting. */
 bool worker_cancelled(void *io);
+
+/* -EPERM, and he is told: it was the daemon who started this worker. */
+int worker_is_for_own_starter(WorkerIo *io);

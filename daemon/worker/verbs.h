@@ -56,6 +56,9 @@ int worker_light(WorkerIo *io, json_object *request);
 void light_add_located(json_object *topology);
 void light_end_all_locating(uint64_t end);
 
+/* `snapshot`: a recording of this machine, for a report; who asks has the rights that we have. */
+int worker_snapshot(WorkerIo *io, json_object *request);
+
 /* `find`: which slot a name means. */
 int worker_find(WorkerIo *io, json_object *request);
 

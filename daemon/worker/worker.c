@@ -11,7 +11,6 @@
 #include "daemon/worker/lost/last-seen.h"
 #include "holders/holder-rule.h"
 #include "plan/declaration.h"
-#include "recorded/snapshot.h"
 #include "page.h"
 #include "ready.h"
 #include "request.h"
@@ -78,19 +77,10 @@ static int verb_sub_uids(WorkerIo *io) {
         return 0;
 }
 
-/* What a file says that somebody names, or all of the machine, is for who has the right to read it and starts a worker himself. Whoever has taken
- * the daemon over has not. */
-static int for_own_starter(WorkerIo *io) {
-        if (!getenv("SAFE_REMOVE_STARTER"))
-                return 0;
-        worker_send_error(io, "internal", "This is read with the rights of who asks, and the daemon has none: start the worker yourself.");
-        return -EPERM;
-}
-
 static int verb_check_policy(WorkerIo *io, json_object *request) {
         json_object *result = NULL;
 
-        int r = json_has(request, "files") ? for_own_starter(io) : 0;
+        int r = json_has(request, "files") ? worker_is_for_own_starter(io) : 0;
         if (r < 0)
                 return r;
         r = policy_check(json_array(request, "files"), &result);
@@ -119,27 +109,6 @@ static int verb_hooks(WorkerIo *io) {
         json_set(o, "users", json_ref(policy.hook_users));
         json_set_u64(o, "timeout_sec", policy.hook_timeout_usec / USEC_PER_SEC);
         worker_send(io, o);
-        return 0;
-}
-
-/* A recording of this machine, for a report; who asks has the rights that we have. */
-static int verb_snapshot(WorkerIo *io, json_object *request) {
-        _cleanup_json_ json_object *o = json_object_new_object();
-        _cleanup_free_ char *text = NULL;
-        json_object *missing = NULL;
-
-        int r = for_own_starter(io);
-        if (r < 0)
-                return r;
-        r = snapshot_make(json_flag(request, "keep_names"), &text, &missing);
-        if (r < 0) {
-                worker_send_error(io, "internal", strerror(-r));
-                return r;
-        }
-        json_set_str(o, "schema", "safe-remove/snapshot/1");
-        json_set(o, "missing", missing);
-        json_set_str(o, "recording", text);
-        worker_send_document(io, request, json_text(o));
         return 0;
 }
 
@@ -186,7 +155,7 @@ static const struct Verb {
         { "stays", .answer = worker_stays },
         { "check-policy", .answer = verb_check_policy },
         { "hooks", .run = verb_hooks },
-        { "snapshot", .answer = verb_snapshot },
+        { "snapshot", .answer = worker_snapshot },
         { "rights", .answer = worker_rights },
         { "denied", .answer = worker_denied },
 };

@@ -3,7 +3,7 @@
 
 #include "recorded/dictionary.h"
 
-/* names.c is about paths, names-mount.c about mounts, names-text.c about what else is in a file. */
+/* names.c is about paths, names-mount.c about mounts, names-records.c about removals, names-text.c about what else is in a file. */
 
 typedef struct Names {
         Dictionary dictionary;
@@ -26,6 +26,10 @@ bool names_is_secret(const char *word);
 
 /* The name of a device-mapper's device. */
 char *names_mapping(Names *n, const char *name);
+
+/* A line of a removal's journal, and its plan: who asked, and what was done when, without words. */
+int names_add_journal(Names *n, char **out, char *line);
+int names_add_plan(Names *n, char **out, const char *text);
 
 /* A line of mountinfo, which it takes to pieces, with its end. */
 int names_add_mount(Names *n, char **out, char *line);

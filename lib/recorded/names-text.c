@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "recorded/names-private.h"
 #include "recorded/names.h"
+#include "recorded/recording.h"
 
 enum {
         SECRET_DIGITS = 16,
@@ -320,6 +321,10 @@ static int put_mounts(Names *n, char **out, const char *text) {
         return for_each_line(n, out, text, names_add_mount);
 }
 
+static int put_journal(Names *n, char **out, const char *text) {
+        return for_each_line(n, out, text, names_add_journal);
+}
+
 static int put_nothing(Names *n, char **out, const char *text) {
         return 0;
 }
@@ -329,6 +334,8 @@ static const struct {
         const char *pattern;
         int (*put)(Names *n, char **out, const char *text);
 } kinds[] = {
+        { RECORDING_REMOVALS "/*/journal", put_journal },
+        { RECORDING_REMOVALS "/*/plan.json", names_add_plan },
         { "/proc/*/mountinfo", put_mounts },
         { "/proc/*/comm", put_comm },
         { "/proc/*/stat", put_stat },

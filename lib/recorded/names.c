@@ -34,7 +34,7 @@ static const char *const common[] = {
         "system.slice", "user.slice", "init.scope", "machine.slice", "kubepods.slice", "system", "user-*.slice", "user@*.service", "session-*.scope", "app.slice",
         "session.slice", "dbus.service", "dbus-broker.service", "systemd-*", "autofs.service", "ssh.service", "sshd.service", "multipathd.service", "udevd",
         "mdmonitor.service", "lvm2-*", "dm-event.service", "dbus-daemon", "dbus-broker", "multipathd", "mdadm", "dmeventd", "automount", "sshd", "docker.service",
-        "containerd.service", "libvirtd.service", "safe-remove*", "init", "bash", "sh", "kthreadd", "swapfile", "swap.img", NULL,
+        "containerd.service", "libvirtd.service", "safe-remove*", "init", "bash", "sh", "kthreadd", "swapfile", "swap.img", "removals", "journal", "plan.json", NULL,
 };
 
 /* Names that the kernel has given to devices. */

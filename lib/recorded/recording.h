@@ -16,8 +16,11 @@
 
 #define RECORDING_HEADER "# safe-remove snapshot "
 
+/* Where the removals on record are there, each in a folder: journal and plan.json. */
+#define RECORDING_REMOVALS "/var/lib/safe-remove/removals"
+
 enum {
-        RECORDING_FORMAT = 1,
+        RECORDING_FORMAT = 2,   /* 1: without removals */
 };
 
 /* Unpacks it: a file of that kind, or a folder that was unpacked before. Negative errno, with *ret_error in words for people (NULL: out of memory).

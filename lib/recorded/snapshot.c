@@ -298,6 +298,7 @@ static const struct {
         { "/proc/sys/fs/binfmt_misc/*", visit_table },
         { "/proc/sys/vm/memory_failure_early_kill", visit_table },
         { "/proc/sys/kernel/tainted", visit_table },
+        { "/proc/sys/kernel/random/boot_id", visit_table },
         { "/dev/cxl/*", visit_node },
         { "/dev/nmem*", visit_node },
         { "/dev/mapper/control", visit_node },
@@ -388,7 +389,7 @@ static void record_all(Emit *e) {
         record_programs(e);
 }
 
-int snapshot_make(bool keep_names, char **ret, json_object **ret_missing) {
+int snapshot_make(bool keep_names, void (*more)(Emit *e), char **ret, json_object **ret_missing) {
         _cleanup_free_ char *text = NULL;
         size_t length;
 
@@ -402,6 +403,7 @@ int snapshot_make(bool keep_names, char **ret, json_object **ret_missing) {
         }
         if (fprintf(e.out, RECORDING_HEADER "%d, names %s, version " PROJECT_VERSION "\n", RECORDING_FORMAT, keep_names ? "kept" : "made up") < 0)
                 e.error = -EIO;
+        more(&e);
         record_all(&e);
         int r = fclose(e.out) != 0 ? -ENOMEM : e.error;
         if (r >= 0) {

@@ -29,7 +29,7 @@ static bool goes_through(const char *path, const char *name) {
 
 /* Nothing but what a recording is of, by a path without detours. */
 static bool is_allowed(const char *path) {
-        static const char *const tops[] = { "/sys/", "/proc/", "/dev/", "/etc/safe-remove/", NULL };
+        static const char *const tops[] = { "/sys/", "/proc/", "/dev/", "/etc/safe-remove/", "/var/lib/safe-remove/removals/", NULL };
         size_t depth = 0, i = 0;
 
         while (tops[i] && !startswith(path, tops[i]) && !(strlen(path) + 1 == strlen(tops[i]) && startswith(tops[i], path)))
@@ -223,7 +223,7 @@ static int copy_folder(Tree *t, int from, const char *path, char **ret_where) {
 }
 
 int tree_copy(Tree *t, int folder, char **ret_where) {
-        static const char *const tops[] = { "sys", "proc", "dev", "etc/safe-remove" };
+        static const char *const tops[] = { "sys", "proc", "dev", "etc/safe-remove", "var/lib/safe-remove/removals" };
         bool any = false;
 
         for (size_t i = 0; i < ELEMENTSOF(tops); i++) {

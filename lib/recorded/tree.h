@@ -20,7 +20,7 @@ int tree_folder(const Tree *t, const char *path);
 #define TREE_PROGRAM "/usr/bin/true"
 
 /* Puts something there in the place of what there is, links and folders on the way included. -EINVAL: a path that no recording has ("..", or elsewhere
- * than in /sys, /proc, /dev, /etc/safe-remove), or what leads to what is the simulating machine's own. -EFBIG: there is too much of it. */
+ * than in /sys, /proc, /dev, /etc/safe-remove, /var/lib/safe-remove/removals), or what leads to what is the simulating machine's own. -EFBIG: there is too much of it. */
 int tree_make_folder(Tree *t, const char *path);
 int tree_make_link(Tree *t, const char *path, const char *target);
 int tree_make_file(Tree *t, const char *path, const void *data, size_t length);

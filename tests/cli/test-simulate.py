@@ -134,7 +134,8 @@ def hostile(folder):
         "kind": f"{ram}c\t/dev/x\t1:3\n",
         "no-value": f"{ram}f\t/sys/x\n",
         "empty": "",
-        "later": "# safe-remove snapshot 2\n" + ram,
+        "later": "# safe-remove snapshot 3\n" + ram,
+        "not-a-record": f"{ram}f\t/var/lib/safe-remove/lock\tx\n",
         "loop": f"{ram}l\t/sys/x\tx\nf\t/sys/x/y\tz\n",
     }
     for name, text in refused.items():

@@ -72,10 +72,35 @@ l	/proc/812/fd/7	/home/{MARK}/in/{MARK}.db
 f	/etc/safe-remove/policy.d/50-{MARK}.policy	[Rule]\\nUnit={MARK}.service\\n
 """
 
+# A removal on record, whose every word of somebody's is marked.
+BOOT = UUID.replace("-", "")
+STEPS = ("hold", "offline-memory")
+PLAN = {"schema": "safe-remove/plan/1", "slot": {"name": "2", "port": "0000:0c:00.0"}, "target": f"/home/{MARK}", "blockers": [{"text": MARK}],
+        "steps": [{"name": name, "args": {"path": f"/home/{MARK}", "comm": MARK}} for name in STEPS]}
+JOURNAL = (
+    {"ev": "start", "schema": "safe-remove/journal/1", "boot": BOOT, "slot": "2", "slots": ["2"], "target": f"/home/{MARK}", "trigger": "command",
+     "card": {"bdf": "0000:0d:00.0", "memdev": "mem1", "serial": "0xdeadbeefcafe"}, "by": {"uid": 1000, "comm": MARK, "unit": f"{MARK}.service"},
+     "options": {"force_kill": True, "timeout_sec": 30, "equal_card": MARK}, "usec": 1764000000000000},
+    {"ev": "do", "n": 0, "usec": 1764000001000000}, {"ev": "note", "n": 0, "note": {"comm": MARK}}, {"ev": "done", "n": 0, "usec": 1764000002000000},
+    {"ev": "before", "picture": {"mounts": [f"/home/{MARK}"]}}, {"ev": "write", "what": MARK, "pid": 812}, {"ev": "do", "n": 1, "usec": 1764000002000000},
+    {"ev": "back", "code": "MEMORY_BUSY", "why": f"{MARK} has it"}, {"ev": "lost", "n": 1, "text": MARK}, {"ev": MARK}, {"ev": "undo", "n": 1}, {"ev": "undone", "n": 1},
+    {"ev": "undo", "n": 0}, {"ev": "undone", "n": 0}, {"ev": "end", "outcome": "restored", "code": "MEMORY_BUSY", "message": f"process 812 ({MARK}) has it",
+                                                      "remedy": f"kill {MARK}", "lost": [MARK], "disturbed": [MARK], "usec": 1764000003000000})
 
-def run(*argv, **more):
+
+def escaped(text):
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def on_record(number, journal=JOURNAL):
+    """The lines of a recording that has this removal."""
+    texts = {"journal": "".join(json.dumps(record) + "\n" for record in journal), "plan.json": json.dumps(PLAN) + "\n"}
+    return "".join(f"f\t/var/lib/safe-remove/removals/{number}/{name}\t{escaped(text)}\n" for name, text in texts.items())
+
+
+def run(*argv, prefix=(), **more):
     environment = dict(os.environ, SAFE_REMOVE_WORKER=str(CLI.parents[1] / "daemon/safe-remove-worker"))
-    done = subprocess.run([CLI, *argv], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False, **more)
+    done = subprocess.run([*prefix, CLI, *argv], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False, **more)
     assert "Sanitizer" not in done.stderr, done.stderr
     return done
 
@@ -139,7 +164,7 @@ def secrets(folder):
     for never in ("dhchap_secret", "auth/password", "auth/userid", "cmdline", "environ", "--password"):
         assert never not in kept.stdout, never
     done = run("simulate", machine, "snapshot")
-    assert done.returncode == 0 and done.stdout.startswith("# safe-remove snapshot 1, names made up"), done
+    assert done.returncode == 0 and done.stdout.startswith("# safe-remove snapshot 2, names made up"), done
     for text in (done.stdout, done.stderr, run("simulate", machine, "snapshot", "--json").stdout):
         told = [line for line in text.splitlines() if any(s in line.lower() for s in SECRETS)]
         assert not told, "\n".join(told)
@@ -150,15 +175,83 @@ def secrets(folder):
     assert f"l\t/proc/812/cwd\t{folder_of}\n" in done.stdout, folder_of
 
 
+def records(folder):
+    """Removals are recorded: with the names kept to the last letter; else who asked, what was done when, and how it ended, without a word of anybody's."""
+    machine, empty, kept, made = (folder / f"records-{name}.root" for name in ("of", "none", "kept", "made"))
+    empty.write_text(f"i\t{os.path.relpath(ROOTS / 'ram2.root', folder)}\nf\t/proc/sys/kernel/random/boot_id\t{UUID}\\n\n")
+    machine.write_text(f"i\t{empty.name}\n" + on_record(7) + on_record(8, JOURNAL[:5]))
+    for file, *more in ((kept, "--keep-names"), (made,)):
+        assert run("simulate", machine, "snapshot", "-o", file, *more).returncode == 0
+    of = [line for line in machine.read_text().splitlines() if "removals/" in line]
+    assert sorted(of) == sorted(line for line in kept.read_text().splitlines() if "removals/" in line)
+    for what in (["history", "--json"], ["status", "7"], ["plan", "2", "--json"]):
+        want, got = (run("simulate", file, *what) for file in (machine, kept))
+        assert (got.returncode, got.stdout) == (want.returncode, want.stdout) and want.stdout, (what, got, want)
+
+    text = made.read_text()
+    assert not [s for s in (*SECRETS, BOOT) if s in text.lower()], text
+    real, told = (json.loads(run("simulate", file, "history", "--json").stdout)["removals"] for file in (machine, made))
+    assert [r["id"] for r in told] == ["8", "7"] and MARK in real[1]["message"], (real, told)
+    for was, shown in zip(real, told):
+        for key in ("slot", "slots", "trigger", "ended", "outcome", "code", "started_usec", "ended_usec", "steps_done", "steps_undone"):
+            assert was.get(key) == shown.get(key), (key, was, shown)
+        assert shown["by"] == {"uid": 1000} and shown["options"] == {"force_kill": True, "timeout_sec": 30}, shown
+        assert shown["card"]["memdev"] == "mem1" and shown["card"]["serial"] != was["card"]["serial"], shown
+        assert re.search(r"boot_id\t(\S+)\\n", text).group(1).replace("-", "") == shown["boot"], shown
+    assert "(not shown)" in run("simulate", made, "status", "7").stdout
+    assert [f'"name":"{name}"' in text for name in STEPS] == [True, True]
+    # How far one is that goes on just then is not enough to plan beside it.
+    plan = json.loads(run("simulate", made, "plan", "2", "--json").stdout)
+    assert [b["code"] for b in plan["blockers"]] == ["RECORD_UNREAD"], plan
+    assert "no removals yet" in run("simulate", empty, "history").stdout
+
+
+def many_records(folder):
+    """There is an end to it, and what is left out is told; the newest are there."""
+    machine, other = folder / "many.root", folder / "large.root"
+    include = f"i\t{os.path.relpath(ROOTS / 'bare.root', folder)}\n"
+    machine.write_text(include + "".join(map(on_record, range(1, 61))))
+    large = (*JOURNAL[:5], {"ev": "note", "n": 0, "note": {"text": "x" * 700000}}, *JOURNAL[5:])
+    other.write_text(include + on_record(1) + on_record(2, large) + on_record(3, large) + on_record(4))
+    for file, ids, left in ((machine, range(60, 10, -1), "10 of 60"), (other, (4, 3, 1), "1 of 4")):
+        done = json.loads(run("simulate", file, "snapshot", "--keep-names", "--json").stdout)
+        assert [int(i) for i in re.findall(r"removals/(\d+)/journal", done["recording"])] == list(ids), file
+        assert f"{left} left out: no more than the newest 50" in done["missing"][0]["why"], done["missing"]
+        assert f"{left} left out" in run("simulate", file, "snapshot").stderr
+
+
+def not_ours(folder):
+    """Whose records we may not read, of his none is recorded, and we are told."""
+    state, file = folder / "state", folder / "not-ours"
+    (state / "removals/7").mkdir(parents=True)
+    for name, text in (("journal", "".join(json.dumps(r) + "\n" for r in JOURNAL)), ("plan.json", json.dumps(PLAN))):
+        (state / "removals/7" / name).write_text(text)
+    os.environ["SAFE_REMOVE_STATE_DIR"] = str(state)
+    here = run("snapshot", "--keep-names", "--json")
+    assert "removals/7/journal" in json.loads(here.stdout)["recording"]
+    state.chmod(0)
+    file.touch(0o666)
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.geteuid() == 0 else []
+    folder.chmod(0o711)
+    if subprocess.run([*prefix, CLI, "--help"], capture_output=True, check=False).returncode == 0:
+        done = run("snapshot", "--json", prefix=prefix)
+        told = json.loads(done.stdout)
+        assert "removals/7" not in told["recording"] and told["missing"][0] == {"path": "/var/lib/safe-remove/removals", "why": "Permission denied"}, told["missing"]
+        done = run("snapshot", prefix=prefix)
+        assert "/var/lib/safe-remove/removals: Permission denied" in done.stderr and "root can read more" in done.stderr, done.stderr
+    del os.environ["SAFE_REMOVE_STATE_DIR"]
+    state.chmod(0o700)
+
+
 def this_machine(folder):
     """Whoever asks gets what he may read, and is told what he may not."""
     file = folder / "here"
     done = run("snapshot", "-o", file)
     text = file.read_text()
-    assert done.returncode == 0 and not done.stdout and text.startswith("# safe-remove snapshot 1, "), done
+    assert done.returncode == 0 and not done.stdout and text.startswith("# safe-remove snapshot 2, "), done
     assert len(socket.gethostname()) < 4 or socket.gethostname() not in text
     assert run("simulate", file, "list").returncode == 0
-    assert run("snapshot").stdout.startswith("# safe-remove snapshot 1, ")
+    assert run("snapshot").stdout.startswith("# safe-remove snapshot 2, ")
     assert json.loads(run("snapshot", "--json").stdout)["schema"] == "safe-remove/snapshot/1"
     assert run("snapshot", "-o", folder / "not-there/x").returncode == 1
     # Once more, in its place; and not through what somebody else has put there.
@@ -176,6 +269,9 @@ def main():
         sys.exit(77)
     with tempfile.TemporaryDirectory() as folder:
         secrets(Path(folder))
+        records(Path(folder))
+        many_records(Path(folder))
+        not_ours(Path(folder))
         this_machine(Path(folder))
         round_trips(Path(folder))
 
