@@ -229,6 +229,7 @@ static void tell_given_back(Port *p) {
 
         if (!p->unwanted) {
                 log_plain(LOG_NOTICE, "The slot at port %s is given back to the kernel: %s.", p->port, p->back ?: "?");
+                (void) port_tell(p->world, SOURCE_LET_GO, p->port, p->back);
                 return;
         }
         log_write(LOG_WARNING, LOG_MESSAGE_GIVEN_BACK, &subject, "The slot at port %s is given back to the kernel: %s.", p->port, p->back ?: "?");

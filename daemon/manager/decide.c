@@ -43,6 +43,8 @@ static void on_pressed(Manager *m, const SourceEvent *e) {
 
         Removal *running = manager_running_holding(m, e->port);
 
+        if (e->held)
+                manager_show_held(m, e->port, true);
         if (e->again) {
                 if (!running && !manager_enquiry_at_port(m, e->port))
                         manager_give_back_press(m, e->port, "the press has been answered already");
@@ -104,6 +106,7 @@ static void on_lost(Manager *m, const SourceEvent *e) {
         log_write(LOG_WARNING, LOG_MESSAGE_EVENTS_LOST, NULL, "Lost %s: looking at every slot instead.", e->text);
         manager_tell_about(m, "kmsg-lost", NULL, e->text);
         m->look_for_presses = true;
+        manager_held_by_looks(m, NULL); /* that a slot was let go may be among it */
         manager_rescan(m);
 }
 
@@ -211,10 +214,18 @@ static void on_light_over(Manager *m, const SourceEvent *e) {
                 manager_rescan(m);
 }
 
+/* From now on it is the looks again that see who has the slot; the one under way may have begun before. */
+static void on_let_go(Manager *m, const SourceEvent *e) {
+        manager_show_held(m, e->port, false);
+        manager_held_by_looks(m, e->port);
+        scanner_distrust(m->scanner);
+        manager_rescan(m);
+}
+
 /* The guard has written it to the journal, whether anybody was there or not. */
 static void on_given_back(Manager *m, const SourceEvent *e) {
         manager_tell_about(m, "given-back", e->port, e->text);
-        manager_rescan(m);
+        on_let_go(m, e);
 }
 
 static void (*const handlers[_SOURCE_EVENT_KIND_MAX])(Manager *m, const SourceEvent *e) = {
@@ -222,6 +233,7 @@ static void (*const handlers[_SOURCE_EVENT_KIND_MAX])(Manager *m, const SourceEv
         [SOURCE_BUTTON_MISSED] = on_missed,
         [SOURCE_BUTTON_CANCELLED] = on_cancelled,
         [SOURCE_GIVEN_BACK] = on_given_back,
+        [SOURCE_LET_GO] = on_let_go,
         [SOURCE_REMOVAL_REQUESTED] = on_requested,
         [SOURCE_REQUEST_UNSERVED] = on_unserved,
         [SOURCE_MEMORY_CAME] = on_memory_came,

@@ -403,6 +403,23 @@ void manager_show_stays(ManagedSlot *s, const char *words) {
         show(s, &view);
 }
 
+void manager_show_held(Manager *m, const char *port, bool held) {
+        ManagedSlot *s = port && *port ? manager_slot_at_port(m, port) : NULL; /* a memory module's is at none */
+        SlotView view;
+
+        if (!s || slot_view_make(s, NULL, manager_removal_of_slot(m, slot_get(s, SLOT_TEXT_NAME), port), &view) < 0)
+                return;
+        s->held_told = true;
+        view.held = held;
+        show(s, &view);
+}
+
+void manager_held_by_looks(Manager *m, const char *port) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                if (!port || streq(slot_get(m->slots[i], SLOT_TEXT_PORT), port))
+                        m->slots[i]->held_told = false;
+}
+
 void manager_show_new_slot(ManagedSlot *s) {
         const Manager *m = s->manager;
 

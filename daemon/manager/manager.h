@@ -102,6 +102,8 @@ void manager_show_slot(ManagedSlot *s, json_object *entry, bool stale);
 void manager_refresh_slot(ManagedSlot *s); /* NULL is fine */
 void manager_show_leds(ManagedSlot *s, const char *power, const char *attention); /* NULL: as it was */
 void manager_show_stays(ManagedSlot *s, const char *words);
+void manager_show_held(Manager *m, const char *port, bool held); /* as was just told; looks do not count until manager_held_by_looks() */
+void manager_held_by_looks(Manager *m, const char *port); /* NULL: of all slots */
 void manager_show_new_slot(ManagedSlot *s); /* in the list, and to the listener from now on */
 void manager_hide_slot(ManagedSlot *s);
 

@@ -56,19 +56,26 @@ static PortWant want_of_step(const Removal *r, bool hold, StepPhase phase) {
         return !hold ? PORT_WANT_YIELD : over ? PORT_WANT_WATCH : PORT_WANT_CLAIM;
 }
 
+static void take_step_at(Manager *m, const Removal *r, const char *port, bool hold, StepPhase phase) {
+        PortWant want = want_of_step(r, hold, phase);
+
+        (void) manager_want(m, port, want);
+        if (phase == PHASE_DONE || phase == PHASE_UNDONE)
+                manager_show_held(m, port, want == PORT_WANT_CLAIM);
+}
+
 static void take_step(Manager *m, Removal *r, StepPhase phase) {
         bool hold = streq_ptr(r->step, step_type_to_string(STEP_HOLD)), let_go = streq_ptr(r->step, step_type_to_string(STEP_RELEASE));
         const char *port = json_object_get_string(json_at(r->step_ports, r->step_index));
 
         if ((!hold && !let_go) || phase == PHASE_FAILED)
                 return;
-        PortWant want = want_of_step(r, hold, phase);
         if (port) {
                 json_set_bool(r->holds, port, true);
-                (void) manager_want(m, port, want);
+                take_step_at(m, r, port, hold, phase);
         }
         for (size_t i = 0; i < removal_n_slots(r) && !port; i++)
-                (void) manager_want(m, removal_port(r, i), want);
+                take_step_at(m, r, removal_port(r, i), hold, phase);
 }
 
 static bool is_kept(Manager *m, const char *port) {
@@ -121,18 +128,25 @@ static void on_unbegun(Removal *r, const char *why, void *userdata) {
                 manager_give_back_press(userdata, r->port, why);
 }
 
+/* It has nothing more to say of the port, and a look is on its way (slots.c). */
+static void let_port_go(Manager *m, const Removal *r, const char *port, PortWant want) {
+        if (is_others(m, r, port))
+                return;
+        (void) manager_want(m, port, want);
+        if (port)
+                manager_held_by_looks(m, port);
+}
+
 static void on_ended(Removal *r, void *userdata) {
         /* A removal that nobody could end is still the slot's: a second press and a pulled card are to be noticed there. */
         PortWant want = r->given_up ? PORT_WANT_CLAIM : PORT_WANT_NOTHING;
         Manager *m = userdata;
 
         for (size_t i = 0; i < removal_n_slots(r); i++)
-                if (!is_others(m, r, removal_port(r, i)))
-                        (void) manager_want(m, removal_port(r, i), want);
+                let_port_go(m, r, removal_port(r, i), want);
         json_object_object_foreach(r->holds, held_port, held) {
                 (void) held;
-                if (!is_others(m, r, held_port))
-                        (void) manager_want(m, held_port, want);
+                let_port_go(m, r, held_port, want);
         }
         for (size_t i = 0; i < removal_n_slots(r); i++) {
                 const ManagedSlot *slot = manager_slot_of_removal(m, r, i);

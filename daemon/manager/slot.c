@@ -97,7 +97,7 @@ static const char *indicator(json_object *entry, const char *key) {
         return json_str(entry, key) ?: "none";
 }
 
-static int take_entry(SlotView *view, json_object *entry) {
+static int take_entry(SlotView *view, json_object *entry, bool held_told) {
         json_object *card = json_get(entry, "card");
         const struct {
                 SlotText what;
@@ -124,7 +124,8 @@ static int take_entry(SlotView *view, json_object *entry) {
                 if (r < 0)
                         return r;
         }
-        view->held = json_flag(entry, "held");
+        if (!held_told)
+                view->held = json_flag(entry, "held");
         view->occupied = json_flag(entry, "occupied");
         view->stale = false;
         return 0;
@@ -183,7 +184,7 @@ int slot_view_make(const ManagedSlot *s, json_object *entry, const Removal *remo
         if (r < 0)
                 return r;
         if (entry) {
-                r = take_entry(&view, entry);
+                r = take_entry(&view, entry, s->held_told);
                 if (r < 0)
                         return r;
         }

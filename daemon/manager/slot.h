@@ -76,6 +76,7 @@ typedef struct ManagedSlot {
         uint64_t located_until; /* wall clock: when it ends to blink for somebody (light.h); 0: it does not */
         sd_event_source *located_timer;
         char *left;            /* of a card that is gone without having been removed: what is still there, in words; NULL: nothing */
+        bool held_told;        /* by the guard or by a removal, which know at once: no look that may have begun before that counts */
         bool seen;             /* by the scan that is being taken over */
 } ManagedSlot;
 

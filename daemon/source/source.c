@@ -6,6 +6,7 @@ static const char *const source_event_kind_table[_SOURCE_EVENT_KIND_MAX] = {
         [SOURCE_BUTTON_MISSED] = "button-missed",
         [SOURCE_BUTTON_CANCELLED] = "button-cancelled",
         [SOURCE_GIVEN_BACK] = "given-back",
+        [SOURCE_LET_GO] = "let-go",
         [SOURCE_REMOVAL_REQUESTED] = "removal-requested",
         [SOURCE_REQUEST_UNSERVED] = "request-unserved",
         [SOURCE_MEMORY_CAME] = "memory-came",

@@ -166,6 +166,64 @@ class Ports(BusTest):
         self.wait_wants("claim", "claim")
         self.assertEqual(len(self.runs()), 2)
 
+    def wait_held(self, outer, inner):
+        wait_for(lambda: (self.slot("2", "Held"), self.slot("3", "Held")) == (outer, inner), f"{outer} and {inner}\n{self.log()}")
+
+    def look_again(self, *slots):
+        """A look, and nothing but a look, sees this."""
+        self.write_machine([*slots])
+        harness.send_device_event("add", "/devices/pci", "pci")
+
+    def test_held_for_a_press(self):
+        """As the guard said last, whatever a look has seen meanwhile; looks have the word again when the guard has let it go, or when it is not known
+        what the guard has said."""
+        self.wait_wants("nothing", "nothing")
+        self.write("play/slow-target", "")
+        monitor = self.monitor()
+        self.guard.tell(type="button-pressed", port=PORT, held=True, press=7)
+        self.wait_held(True, False)
+        self.look_again(slot("2", 0), slot("3", 1, card=False))
+        wait_for(lambda: self.slot("3", "CardAddress") == "", "what the look has seen")
+        self.guard.tell(type="button-cancelled", port=PORT)
+        wait_for(lambda: [e for e in monitor.events() if (e["type"], e.get("message")) == ("button", "cancelled")], "the second press\n" + self.log())
+        self.assertTrue(self.slot("2", "Held"))
+        self.write("play/scan-fails", "no look is to be had")
+        self.guard.tell(type="let-go", port=PORT)
+        self.wait_held(False, False)
+        os.unlink(self.path("play/scan-fails"))
+
+        self.guard.tell(type="button-pressed", port=PORT, held=True, press=8)
+        self.wait_held(True, False)
+        self.look_again(slot("2", 0), slot("3", 1))
+        wait_for(lambda: self.slot("3", "CardAddress") != "", "what the look has seen")
+        self.assertTrue(self.slot("2", "Held"))
+        self.stop_guard()
+        self.start_guard()
+        self.wait_held(False, False)
+        self.assertEqual([change["Held"] for change in monitor.changes("Slot") if "Held" in change], [True, False] * 2)
+        self.look_again({**slot("2", 0), "held": True}, slot("3", 1))
+        self.wait_held(True, False)
+
+    def test_held_by_a_removal(self):
+        """Step by step, the slots inside of it too; backwards it is the other way round, and the machine has the last word."""
+        monitor = self.monitor()
+        removal = self.remove("2")
+        self.wait_held(True, True)
+        self.write("play/go", "")
+        self.wait_held(False, True)
+        self.write("play/power", "")
+        self.wait_end(removal)
+        self.wait_held(False, False)
+        self.assertEqual([change["Held"] for change in monitor.changes("Slot") if "Held" in change], [True, True, False, False])
+        for name in ("go", "power"):
+            os.unlink(self.path(f"play/{name}"))
+        removal = self.remove("2")
+        self.wait_held(True, True)
+        self.write_machine([{**slot("2", 0), "held": True}, slot("3", 1)])  # it was not given back, whatever its step has said
+        self.call(removal, f"{harness.NAME}.Removal", "Cancel")
+        self.wait_end(removal)
+        self.wait_held(True, False)
+
     def test_restoration(self):
         """There it is the release that takes the slot, and the hold that gives it back."""
         self.write("play/restore-script", f"step release {PORT}\nwait go\nstep hold {PORT}\nwait end\n")

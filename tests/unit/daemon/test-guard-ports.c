@@ -276,6 +276,7 @@ static void test_second_press(void) {
         happens(SOURCE_BUTTON_PRESSED, PRESS, false);
         check_told(NULL);
         hand(NULL);
+        check_told("let-go");
         CHECK_INT(work, HAND_HOLD);
         hand(NULL);
         check_told("button-pressed:held");
