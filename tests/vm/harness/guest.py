@@ -15,7 +15,7 @@ from .profiles import DRIVERS, PROFILES, SWITCHES
 from .agent import Agent
 from .background import Background
 from .errors import CommandFailed, GuestGone, LabError, Timeout
-from .paths import run_dir
+from .paths import SECOND, run_dir
 from .qmp import Qmp
 
 BOOT_TIMEOUT = 120
@@ -40,17 +40,17 @@ class Guest:
             raise LabError(f"guest {self.name} is up already")
         base, emulator = image.get(say, newer), qemu.get(say)
         try:
-            self._boot(emulator, profile, base, kernel, initrd, cmdline)
+            self._boot(emulator, profile, base, kernel, initrd, cmdline, newer)
         except Timeout as error:
             say(f"     ({error}; once more)")
             self.down()
-            self._boot(emulator, profile, base, kernel, initrd, cmdline)
+            self._boot(emulator, profile, base, kernel, initrd, cmdline, newer)
         self._light_up()
 
-    def _boot(self, emulator, profile, base, kernel, initrd, cmdline):
+    def _boot(self, emulator, profile, base, kernel, initrd, cmdline, newer):
         shutil.rmtree(self.dir, ignore_errors=True)
         (self.dir / "share").mkdir(parents=True)
-        (self.dir / "machine.json").write_text(json.dumps({"profile": profile}))
+        (self.dir / "machine.json").write_text(json.dumps({"profile": profile, "newer": newer}))
         command = machine.command_line(emulator, PROFILES[profile], base, self.dir, kernel, initrd, cmdline)
         (self.dir / "command").write_text(shlex.join(command) + "\n")
         started = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
@@ -113,6 +113,14 @@ class Guest:
     @property
     def profile(self):
         return PROFILES[json.loads((self.dir / "machine.json").read_text())["profile"]]
+
+    def second(self):
+        """The one at the other end of this one's wire (lab.second()), whether it is up or not."""
+        return Guest(self.name + SECOND)
+
+    def up_like(self, other):
+        """Boot the machine that the other one is."""
+        self.up(**json.loads((other.dir / "machine.json").read_text()))
 
     def cards(self, kind=None):
         """QEMU's paths of the cards that are plugged in: all of one kind, or all."""

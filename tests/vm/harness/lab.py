@@ -6,7 +6,7 @@ import random
 import re
 import shlex
 
-from . import filesystem, holder, memory, pmem, programs, storage_state, wait
+from . import filesystem, holder, memory, pmem, programs, stage, storage_state, wait
 from .background import Service
 from .counter import Counter
 from .keeper import Keeper
@@ -27,6 +27,8 @@ class Lab:
         self.uses_daemon = uses_daemon
         self.random = random.Random(f"{seed}-{name}")
         self.log = KernelLog(guest, name)
+        self.seed = seed
+        self.others = []       # of the machines that were started beside this one
         self._undo = []
         self._before = None
 
@@ -60,6 +62,17 @@ class Lab:
         found = self.sh(f"ls -d /sys/bus/pci/devices/{self.slot(number).place.bdf}/*/nvme/nvme*/nvme*n1 2> /dev/null || true")
         # What hangs below the controller may be only a path (nvme0c0n1) to the disk (nvme0n1).
         return "/dev/" + re.sub(r"c\d+n", "n", found.rsplit("/", 1)[-1]) if found else None
+
+    def second(self):
+        """Another machine like this one, with the same installed, at the other end of its wire (a profile with `wire`; harness/ssh.py); it is there as long
+        as the scenario."""
+        guest = self.guest.second()
+        self.cleanup(guest.down)
+        guest.up_like(self.guest)
+        stage.install_same(guest, self.guest)
+        other = Lab(guest, self.name, self.seed, self.uses_daemon)
+        self.others.append(other)
+        return other
 
     def devdax(self, ram):
         """Have offline memory (lab.ram(2, online="offline")) driven as a device of its own; returns its path."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The emulated machine as QEMU is told of it: the command line for a profile, and what a card takes to be plugged in."""
 
+from .paths import SECOND, beside
 from .profiles import BRIDGE_BUSES, DRIVERS, MIB, Switch
 
 LABEL_SIZE = MIB
@@ -9,7 +10,6 @@ NVDIMM_SIZE = 256 * MIB
 # With the hypervisor flag the kernel refuses to commit CXL regions: it cannot flush a guest's CPU caches.
 # Fast string instructions are taken away since QEMU does them byte by byte where an access to CXL memory is a call.
 MACHINE = ["-accel", "tcg,thread=multi", "-cpu", "max,-hypervisor,-erms,-fsrm", "-smp", "2",
-           "-m", "3G,maxmem=8G,slots=8",
            # Without this, ordinary ports would be served by ACPI and not by pciehp.
            "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
@@ -152,6 +152,22 @@ def _nvdimm(run_dir):
             *_device({"driver": "nvdimm", "id": "nvdimm", "memdev": "nvdimm-backend", "label-size": LABEL_SIZE})]
 
 
+def _memory(run_dir):
+    return ["-m", f"{2 if run_dir.name.endswith(SECOND) else 3}G,maxmem=8G,slots=8"]
+
+
+def wire_address(run_dir, what):
+    """Of the card at this end of the wire to a second machine: "ip", or "mac" as QEMU is told it and the guest's sysfs has it."""
+    end = 2 if run_dir.name.endswith(SECOND) else 1
+    return f"192.0.2.{end}" if what == "ip" else f"52:54:00:00:02:0{end}"
+
+
+def _wire(run_dir):
+    """What is sent while there is no other end is lost, as on any wire."""
+    return ["-netdev", f"dgram,id=wire,local.type=unix,local.path={run_dir}/wire,remote.type=unix,remote.path={beside(run_dir)}/wire",
+            *_device({"driver": "virtio-net-pci", "netdev": "wire", "mac": wire_address(run_dir, "mac"), "bus": "pcie.0"})]
+
+
 def _services(run_dir):
     return ["-qmp", f"unix:{run_dir}/qmp.sock,server=on,wait=off", "-serial", f"file:{run_dir}/serial.log",
             "-device", "virtio-serial-pci,bus=pcie.0",
@@ -163,10 +179,11 @@ def _services(run_dir):
 
 def command_line(qemu, profile, image, run_dir, kernel=None, initrd=None, extra_cmdline=""):
     """The whole QEMU command; it goes into the background by itself once the machine exists."""
-    return [*qemu.command, *MACHINE, *_board(profile),
+    return [*qemu.command, *MACHINE, *_memory(run_dir), *_board(profile),
             "-kernel", str(kernel or image.kernel), "-initrd", str(initrd or image.initrd),
             "-append", " ".join(part for part in (CMDLINE, profile.cmdline, extra_cmdline) if part),
             "-drive", f"file={image.root},format=raw,if=none,id=root,snapshot=on,cache=unsafe",
             "-device", "virtio-blk-pci,drive=root,bus=pcie.0",
-            *_slots(profile, run_dir), *(_nvdimm(run_dir) if profile.nvdimm else ()), *_services(run_dir), *profile.qemu,
+            *_slots(profile, run_dir), *(_nvdimm(run_dir) if profile.nvdimm else ()),
+            *(_wire(run_dir) if profile.wire else ()), *_services(run_dir), *profile.qemu,
             "-pidfile", str(run_dir / "qemu.pid"), "-daemonize"]

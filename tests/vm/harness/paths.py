@@ -8,6 +8,7 @@ from pathlib import Path
 
 VM_DIR = Path(__file__).resolve().parent.parent
 TOP_DIR = VM_DIR.parent.parent
+SECOND = "+second"
 
 
 def lab_dir():
@@ -21,6 +22,12 @@ def lab_dir():
 
 def run_dir(name):
     return lab_dir() / f"run-{name}"
+
+
+def beside(folder):
+    """The run folder of the guest at the other end of the wire (lab.second()): of the second one for the first, and the other way round."""
+    name = folder.name
+    return folder.with_name(name.removesuffix(SECOND) if name.endswith(SECOND) else name + SECOND)
 
 
 @contextlib.contextmanager

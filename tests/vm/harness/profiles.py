@@ -95,6 +95,8 @@ class Profile:
     nvdimm: bool = False
     # Slots whose power nobody can switch off, as is common with U.2 and E3.S cages.
     always_powered: tuple = ()
+    # A network card whose wire leads to a second machine, if one is started (lab.second()).
+    wire: bool = False
     # More for the kernel's command line, and for QEMU's.
     cmdline: str = ""
     qemu: tuple = ()
@@ -152,8 +154,8 @@ PROFILES = {profile.name: profile for profile in (
     Profile("nodes", _RAM2, windows=((1,), (1,))),
     Profile("nopower", _RAM2, always_powered=(2,)),
     # A network of its own: what comes to a port of this machine's, which QEMU chooses, reaches ssh in the guest; nothing gets out.
-    Profile("network", _RAM2, qemu=("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22",
-                                    "-device", "virtio-net-pci,netdev=net0,bus=pcie.0")),
+    Profile("network", _RAM2, wire=True,
+            qemu=("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22", "-device", "virtio-net-pci,netdev=net0,bus=pcie.0")),
     Profile("mixed", _MIXED, nvdimm=True),
     Profile("mixed-nodes", _MIXED, nvdimm=True, windows=((1,), (1,))),
     # Slot 8: a CXL switch with two cards; slots 2, 3, 6 and 7: four cards on two host bridges (lab.ram(2, 6, 3, 7, window=0)).

@@ -68,6 +68,7 @@ class Runner:
         self.installed = False
 
     def end(self):
+        self.guest.second().down()
         self.guest.down()
         self.booted = None
 
@@ -112,7 +113,7 @@ class Runner:
         return self._judge(item, lab, story, time.monotonic() - start)
 
     def _judge(self, item, lab, story, seconds):
-        trouble = lab.log.trouble(item.allow) if lab else []
+        trouble = [line for each in (lab, *lab.others) for line in each.log.trouble(item.allow)] if lab else []
         if trouble:
             said = ["  the kernel said:", *(f"  {line}" for line in trouble[:20])]
             story = "\n".join([story, *said] if story else said)
@@ -149,6 +150,8 @@ class Runner:
         folder = self.results / item.name
         try:
             lines = evidence.collect(self.guest, folder, lab.log.lines() if lab else [], story)
+            for other in lab.others if lab else ():
+                evidence.collect(other.guest, folder / other.guest.name, other.log.lines(), story)
         except (GuestGone, OSError) as error:
             lines = [*story.splitlines(), f"(nothing more can be had from the guest: {error})"]
         # In one piece: other guests may have something to say as well.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Brings an installed staging tree (DESTDIR=... meson install) into a running guest."""
 
+import shutil
 import tarfile
 
 SERVICE = "safe-removed.service"
@@ -28,6 +29,12 @@ def install(guest, folder):
     """Unpack the tree into the guest's root and (re)start the daemon when there is one."""
     with tarfile.open(guest.dir / "share" / "stage.tar", "w") as tar:
         tar.add(folder, arcname=".")
+    guest.run(UNPACK, timeout=120)
+
+
+def install_same(guest, other):
+    """What the other guest has."""
+    shutil.copyfile(other.dir / "share" / "stage.tar", guest.dir / "share" / "stage.tar")
     guest.run(UNPACK, timeout=120)
 
 

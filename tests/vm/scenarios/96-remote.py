@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One machine's command, another machine's daemon: over a real ssh, with the program that systemctl -H has at its other end."""
+"""One machine's command, another machine's daemon: over a real ssh, with the program that systemctl -H has at its other end. The first is the
+tests' own, or a guest too."""
 
 import json
 
 from harness import removal
 from harness.scenario import scenario
-from harness.ssh import Remote
+from harness.ssh import Remote, connect
 
 
 @scenario("remote", profile="network", timeout=200, turn=True)
@@ -36,3 +37,30 @@ def remote(lab):
     lab.compare(False)
     removal.check_safe(lab, 2, ram)
     lab.equal(json.loads(far.run("history", "--json", "-n1"))["removals"][0]["id"], str(number), "its record")
+
+
+@scenario("remote-guests", profile="network", timeout=300, turn=True)
+def remote_guests(lab):
+    """From one machine to another, none of which is the tests' own. The near one's daemon sleeps, and nobody wakes it: it is not the one who is asked."""
+    far = lab.second()
+    ram = far.ram(2)
+    host = connect(lab, far)
+    lab.sh("systemctl stop safe-removed.service")
+
+    def near(*words):
+        return json.loads(lab.sh(f"safe-remove {' '.join(words)} --json -H {host}"))
+    lab.equal(near("list"), far.cli_json("list"), "the slots")
+    lab.equal(near("plan", "2")["digest"], far.cli_json("plan", "2")["digest"], "the plan")
+    go = removal.drill(far, "before-offline-memory")
+    waits = lab.guest.spawn("removes", f"safe-remove remove 2 -H {host}")
+    waits.wait_for_output(f"started on {host}")
+    number = removal.last_record(far)
+    far.wait_for(lambda: far.cli_json("status", "2")["step"] == "offline-memory", 60, "the step to be begun")
+    lab.equal(far.slot(2).leds().power, "blink", "the power light")
+    far.sh(go)
+    lab.equal(waits.wait(120), "0", f"the exit status ({waits.output()})")
+    lab.check("offline-memory" in waits.output() and waits.output().rstrip().split("\n")[-1].startswith("slot 2: safe to pull"), waits.output())
+    removal.check_safe(far, 2, ram)
+    lab.equal(near("history", "-n1")["removals"][0]["id"], str(number), "its record")
+    lab.check(lab.slot(2).bdf() and lab.slot(2).leds().power == "on", "the near machine's own card should be as it was")
+    lab.equal(lab.sh("systemctl is-active safe-removed.service || true"), "inactive", "the near daemon")
