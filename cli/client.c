@@ -42,6 +42,8 @@ ExitCode client_fail(int r, const sd_bus_error *e) {
                 return fail_memory();
         if (r == -EBADMSG)
                 return fail_with_hint(CODE_FAILED, NULL, "after an update: systemctl restart safe-removed", "the daemon's answer could not be read (another version?)");
+        if (code == CODE_UNREACHABLE && client_lacks_daemon())
+                return client_fail_without_daemon(told ? e->name : NULL);
         if (code == CODE_UNREACHABLE && client_host())
                 return fail(code, told ? e->name : NULL, "the daemon on %s cannot be reached (%s); see: ssh %s systemctl status safe-removed", client_host(),
                             told && e->message ? e->message : strerror(-r), client_host());

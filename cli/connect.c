@@ -10,6 +10,8 @@
 /* Who has his answer already waits so long for more at most, however busy the bus is. */
 #define DETAILS_USEC (5 * USEC_PER_SEC)
 
+#define DAEMON LIBEXEC_DIR "/safe-removed"
+
 static const char *host, *recorded;
 
 void client_set_host(const char *of) {
@@ -142,6 +144,16 @@ int client_open_to_change(sd_bus **ret) {
         return open_for(true, ret);
 }
 
+/* Tests bring a daemon of their own. */
+bool client_lacks_daemon(void) {
+        return !host && !recorded && !run_wants_session_bus() && access(DAEMON, F_OK) < 0 && errno == ENOENT;
+}
+
+ExitCode client_fail_without_daemon(const char *error) {
+        return fail_with_hint(CODE_UNREACHABLE, error, "install the package safe-remove; without it: safe-remove simulate MACHINE, safe-remove -H HOST",
+                              "the daemon is not installed on this machine: there is no " DAEMON);
+}
+
 static ExitCode connect_for(bool change, sd_bus **ret) {
         int r = open_for(change, ret);
 
@@ -149,6 +161,8 @@ static ExitCode connect_for(bool change, sd_bus **ret) {
                 return fail(CODE_UNREACHABLE, NULL, "%s cannot be reached by ssh: %s; try: ssh %s systemd-stdio-bridge --version", host, strerror(-r), host);
         if (r == -ETIMEDOUT)
                 return fail(CODE_UNREACHABLE, NULL, "the daemon does not answer (%s); see: systemctl status safe-removed", strerror(-r));
+        if (r < 0 && client_lacks_daemon())
+                return client_fail_without_daemon(NULL);
         return r >= 0 ? CODE_DONE : fail(CODE_UNREACHABLE, NULL, "the %s bus cannot be reached: %s; see: systemctl status safe-removed dbus",
                                          run_wants_session_bus() ? "session" : "system", strerror(-r));
 }

@@ -33,5 +33,9 @@ ExitCode client_connect_to_change(sd_bus **ret);
 int client_open(sd_bus **ret);
 int client_open_to_change(sd_bus **ret);
 
+/* Is the daemon not even installed on this machine, whose daemon is wanted? The command may be here without it. What to say then. */
+bool client_lacks_daemon(void);
+ExitCode client_fail_without_daemon(const char *error);
+
 /* Does a daemon serve this connection? One that does not run is not started by the question. */
 bool client_is_there(sd_bus *bus);

@@ -5,8 +5,10 @@ exit codes, options and verbs in the man page (test-completion.py has those of t
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 CLI, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
 WRONG = [
@@ -182,7 +184,30 @@ def check_documented():
     assert here == there, f"exit codes: {here} here, {there} in the man page"
 
 
+def check_no_daemon():
+    """Only the command is installed, as on a laptop: it says what is missing. Neither a bus nor one that knows no such service says that."""
+    want = "safe-remove: the daemon is not installed on this machine: there is no /"
+    with tempfile.TemporaryDirectory() as folder:
+        bus = subprocess.Popen(["dbus-daemon", "--session", f"--address=unix:path={folder}/bus", "--nofork", "--nopidfile", "--print-address=1"],
+                               stdout=subprocess.PIPE, text=True) if shutil.which("dbus-daemon") else None
+        addresses = ["unix:path=/nonexistent", *([bus.stdout.readline().strip()] if bus else [])]
+        try:
+            for address in addresses:
+                for argv in ([], ["list"], ["plan", "2"], ["remove", "2", "--yes"], ["metrics"]):
+                    r = subprocess.run([CLI, *argv], capture_output=True, text=True, timeout=60,
+                                       env={"SAFE_REMOVE_RUN_DIR": folder, "DBUS_SYSTEM_BUS_ADDRESS": address})
+                    assert r.returncode == 69 and want in r.stderr and "install the package safe-remove" in r.stderr, f"{argv} at {address}: {r}"
+                r = subprocess.run([CLI, "list", "--json"], capture_output=True, text=True, timeout=60,
+                                   env={"SAFE_REMOVE_RUN_DIR": folder, "DBUS_SYSTEM_BUS_ADDRESS": address})
+                assert "is not installed" in json.loads(r.stdout)["message"] and r.returncode == 69, r
+        finally:
+            if bus:
+                bus.kill()
+                bus.wait()
+
+
 check_wrong()
 check_source()
 check_hints()
+check_no_daemon()
 check_documented()
