@@ -48,6 +48,7 @@ def command_alone(lab, tools):
     for who in ("", AS_NOBODY):
         said = lab.sh(f"{who} safe-remove 2>&1; echo $?")
         lab.check("the daemon is not installed on this machine" in said and "install the package safe-remove;" in said and said.endswith("69"), f"what is missing: {said}")
+    lab.sh(f"dpkg --purge {TOOLS}")
 
 
 def newcomer(lab, packages):
