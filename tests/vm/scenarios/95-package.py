@@ -121,7 +121,7 @@ def all_gone(lab):
     lab.equal(lab.sh("systemctl list-units --all --plain --no-legend 'safe-remove*'"), "", "its units")
 
 
-@scenario("package", daemon=False, own_guest=True, timeout=900)
+@scenario("package", daemon=False, own_guest=True, timeout=1500)
 def package(lab):
     """The command's package is of use alone; the README's commands do what they say, and what they install runs by itself; an upgrade goes on with what is under way, from the days of one package too, and a removal of the package puts it back; a purge leaves nothing."""
     packages = built(lab)
@@ -134,7 +134,7 @@ def package(lab):
     lab.check("ready" in lab.sh(f"{AS_NOBODY} safe-remove list"), "everybody should see the slots")
     ram = upgraded(lab, ram, f"dpkg --install {newer(lab, packages)}")
 
-    lab.sh(f"dpkg --purge {DAEMON} {TOOLS} && mkdir -p /etc/safe-remove/conf.d && dpkg --install {older(lab, packages)}")
+    lab.sh(f"dpkg --purge {DAEMON} {TOOLS} && mkdir -p /etc/safe-remove/conf.d && dpkg --install {older(lab, packages)}", 300)
     ram = upgraded(lab, ram, "apt-get install --yes --quiet /root/tree/out/package/*.deb < /dev/null")
     lab.equal(lab.sh("ls /usr/libexec/safe-remove/safe-remove-worker /usr/bin/safe-remove > /dev/null && dpkg --search /usr/libexec/safe-remove/safe-remove-worker /usr/bin/safe-remove"),
               f"{TOOLS}: /usr/libexec/safe-remove/safe-remove-worker\n{TOOLS}: /usr/bin/safe-remove", "whose the files are after the move")
