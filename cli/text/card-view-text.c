@@ -50,8 +50,8 @@ static void print_slot(json_object *view) {
         else
                 puts(json_flag(slot, "occupied") ? "card present, not in use" : "empty");
         printf("  port %s, power %s, power LED %s, attention LED %s%s\n", json_str(slot, "port") ?: "none",
-               json_str(slot, "power") ?: "unknown", json_str(slot, "power_led") ?: "unknown",
-               json_str(slot, "attention_led") ?: "unknown", json_flag(slot, "held") ? ", held" : "");
+               json_str(slot, "power") ?: "unknown", json_str(slot, "power_led") ?: "none",
+               json_str(slot, "attention_led") ?: "none", json_flag(slot, "held") ? ", held" : "");
         for (size_t i = 0; i < json_len(memdevs); i++) {
                 json_object *m = json_at(memdevs, i);
                 printf("  %s: %s volatile, %s persistent, driver %s\n", json_str(m, "name") ?: "?",

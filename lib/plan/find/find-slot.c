@@ -40,17 +40,20 @@ static void find_dark_light(Findings *f, const Slot *slot) {
                                "/dark-light.conf  # and pull the card only once safe-remove says that it is safe");
 }
 
-/* A slot whose lights belong to somebody else (pcie-slot.h), or that has none; or has none that is on while a card runs: over that one
- * both states look the same. */
+/* A slot whose lights belong to somebody else (pcie-slot.h), or that has none, or none that anybody here could set; or has none that is on while a
+ * card runs: over that one both states look the same. Registers of pciehp's that cannot be read find_registers() tells of. */
 static void find_no_light(Findings *f, const Slot *slot) {
         const SlotRegisters *s = &slot->registers;
 
-        if (!slot->has_registers || s->has_power_indicator)
+        if (slot->has_registers ? s->has_power_indicator : slot->service != NULL)
                 return;
-        json_object *o = finding(f, BLOCKER_NO_LIGHT, false, s->has_attention_indicator ? "slot %s has no power light: its attention light is off "
+        json_object *o = finding(f, BLOCKER_NO_LIGHT, false, !slot->has_registers ? "slot %s has no light that safe-remove can read or set"
+                                 : s->has_attention_indicator ? "slot %s has no power light: its attention light is off "
                                  "both while the card runs and when it can be pulled"
                                  : "slot %s has no light that says when its card can be pulled", slot->name);
-        if (s->has_attention_indicator)
+        if (!slot->has_registers)
+                json_set_strf(o, "evidence", "slot %s has no PCI Express port whose registers could be read", slot->name);
+        else if (s->has_attention_indicator)
                 json_set_strf(o, "evidence", "Slot Capabilities of %s: an attention indicator and no power indicator", slot->port);
         else
                 json_set_strf(o, "evidence", slot_lights_are_foreign(slot->port) ? "port %s lies in a domain of its own (VMD), whose lights belong "

@@ -245,7 +245,7 @@ char *why_unknown(const Topology *t, const Name *name) {
         _cleanup_free_ char *text = printable(name->text), *hint = has_letters((int) name->kind) ? meant(name->text, &all) : NULL;
         fprintf(l.stream, "there is no %s %s here", name_kind_to_string(name->kind), text ?: "of this name");
         if (*names)
-                fprintf(l.stream, "; there is: %s", names);
+                fprintf(l.stream, "; there %s: %s", all.n + all.more > 1 ? "are" : "is", names);
         if (all.more > 0)
                 fprintf(l.stream, " and %zu more", all.more);
         fputs(hint ?: "", l.stream);
