@@ -38,8 +38,8 @@ static int take(void *bus, sd_bus_message *call, json_object *by, json_object *k
                 return r;
         r = manager_inhibit(b->manager, &request, &fd, &why);
         if (r < 0)
-                return sd_bus_error_setf(error, r == -EINVAL ? BUS_ERROR_BAD_OPTION : r == -EDQUOT || r == -EBUSY ? BUS_ERROR_BUSY : BUS_ERROR_FAILED,
-                                         "No inhibitor: %s.", why ?: strerror(-r));
+                return sd_bus_error_setf(error, r == -EINVAL ? BUS_ERROR_BAD_OPTION : r == -ENOENT ? BUS_ERROR_UNKNOWN_NAME :
+                                         r == -EDQUOT || r == -EBUSY ? BUS_ERROR_BUSY : BUS_ERROR_FAILED, "No inhibitor: %s.", why ?: strerror(-r));
         _cleanup_close_ _unused_ int ours = fd; /* the reply has a copy */
         return sd_bus_reply_method_return(call, "h", fd);
 }

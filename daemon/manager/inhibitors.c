@@ -335,7 +335,7 @@ static int check_slots(Manager *m, json_object *doc, char **ret_why) {
                                 return -ENOMEM;
                 *ret_why = !m->topology ? strf("the slots have not been looked at yet: try again in a moment") :
                                           strf("there is no %s '%s' in this machine; there are: %s", slot ? "slot" : "port", slot ?: port, there ?: "none");
-                return m->topology ? -EINVAL : -EBUSY;
+                return m->topology ? -ENOENT : -EBUSY;
         }
         return 0;
 }

@@ -242,7 +242,7 @@ class Inhibit(Inhibited):
                             ("port:0000:0f:00.0", "there is no port '0000:0f:00.0' in this machine; there are: 0000:0c:00.0 0000:0c:01.0")):
             with self.assertRaises(BusError) as refused:
                 self.manager("Inhibit", f"'{what}'", "'w'", "'y'", "'delay'")
-            self.assertEqual(refused.exception.name, "BadOption")
+            self.assertEqual(refused.exception.name, "UnknownName")
             self.assertIn(there, refused.exception.message)
         self.hold("--what=serial:0x77")
         self.assertEqual([entry[0] for entry in self.listed()], ["serial:0x77"])
