@@ -133,7 +133,7 @@ char *event_text(json_object *event) {
                 { "card-lost", "the card was pulled or lost its power, and not all of it is gone" },
                 { "disk-lost", "a disk is gone and still in use" },
                 { "withdrawn", "no longer safe to pull" },
-                { "locate", "somebody is shown the slot" },
+                { "locate", "to find the slot" },
                 { "memory-stays", "the card's memory will not leave again" },
         };
         const char *type = json_str(event, "type");

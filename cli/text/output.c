@@ -110,6 +110,48 @@ const char *output_as_it_is(void) {
         return kept.terminal ? TEXT_AS_IT_IS : "";
 }
 
+/* Standard output may be kept back, and is wrapped later then. */
+static size_t columns_of(FILE *f) {
+        int fd = fileno(f);
+
+        return fd >= 0 && isatty(fd) ? terminal_columns() : 0;
+}
+
+void output_line(FILE *f, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *text = strfv(format, ap);
+        va_end(ap);
+        _cleanup_free_ char *wrapped = text ? text_wrap(text, columns_of(f)) : NULL;
+        fputs(wrapped ?: text ?: "", f);
+}
+
+static struct {
+        FILE *out;              /* standard output, while remarks do not go there; NULL: they do */
+        char *text;
+        size_t size;
+} remarks;
+
+void output_remarks_begin(void) {
+        FILE *f = output.legend ? NULL : open_memstream(&remarks.text, &remarks.size);
+
+        if (!f)
+                return;
+        remarks.out = stdout;
+        stdout = f;
+}
+
+void output_remarks_end(void) {
+        if (!remarks.out)
+                return;
+        fclose(stdout);
+        stdout = TAKE_PTR(remarks.out);
+
+        _cleanup_free_ char *text = TAKE_PTR(remarks.text);
+        output_line(stderr, "%s", text ?: "");
+}
+
 static ExitCode tell(ExitCode code, const char *error, const char *hint, char *message) {
         if (message)
                 utf8_make_printable(message);
@@ -119,8 +161,7 @@ static ExitCode tell(ExitCode code, const char *error, const char *hint, char *m
         fflush(stdout);
         if (output.json == JSON_OFF) {
                 _cleanup_free_ char *line = strf("safe-remove: %s%s%s", message ?: "out of memory", hint ? "; " : "", hint ?: "");
-                _cleanup_free_ char *wrapped = line ? text_wrap(line, isatty(STDERR_FILENO) ? terminal_columns() : 0) : NULL;
-                fprintf(stderr, "%s\n", wrapped ?: "safe-remove: out of memory");
+                output_line(stderr, "%s\n", line ?: "safe-remove: out of memory");
                 return code;
         }
         _cleanup_json_ json_object *o = json_object_new_object();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/json.h"
@@ -56,6 +57,14 @@ char *output_take(void);
 
 /* In front of a line that is a command, to be copied as a whole. "" where nothing is wrapped. */
 const char *output_as_it_is(void);
+
+/* A line or more, with the line end, to standard output or standard error: long ones wrapped, if that is a terminal. */
+void output_line(FILE *f, const char *format, ...) _printf_(2, 3);
+
+/* What is printed between these is a remark about a table. With --no-legend standard output has the table alone, and remarks go to standard error: nobody
+ * who reads it by a script takes them for rows, and none is lost. */
+void output_remarks_begin(void);
+void output_remarks_end(void);
 
 /* In JSON mode one object (safe-remove/error/1) on stdout, else one line on stderr. `error` is the D-Bus error name or
  * NULL. Returns the code, so that a caller can say what went wrong and leave in one statement. */

@@ -50,9 +50,16 @@ static size_t width_of(const char *s, size_t n) {
         return width;
 }
 
+/* Blanks at its beginning: on a narrow terminal fewer than it has, so that there is room for its text. */
+static size_t leading_of(const char *line, size_t columns) {
+        size_t leading = strspn(line, " ");
+
+        return leading + TEXT_MIN <= columns ? leading : columns > TEXT_MIN ? columns - TEXT_MIN : 0;
+}
+
 /* Where the last column of the line begins: that is where the next line goes on. */
 static size_t hang_of(const char *line, size_t n, size_t columns) {
-        size_t leading = strspn(line, " "), hang = leading + HANG_MORE;
+        size_t leading = leading_of(line, columns), hang = leading + HANG_MORE;
 
         for (size_t i = leading; i + GAP < n; i++) {
                 size_t blanks = line[i] == ' ' ? strspn(line + i, " ") : 0;
@@ -74,6 +81,9 @@ static int wrap_line(FILE *f, const char *line, size_t n, size_t columns) {
         if (columns == 0 || width_of(line, n) <= columns)
                 return fprintf(f, "%.*s", (int) n, line);
 
+        size_t narrower = strspn(line, " ") - leading_of(line, columns);
+        line += narrower;
+        n -= narrower;
         hang = hang_of(line, n, columns);
         while (i < n) {
                 size_t blanks = 0, word = 0;

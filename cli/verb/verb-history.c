@@ -33,8 +33,9 @@ static void print_history(json_object *removals) {
         if (!t)
                 return;
         table_align_right(t, 6);
-        table_spare(t, 3);
+        table_spare(t, 6);
         table_spare(t, 4);
+        table_spare(t, 3);
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i);
                 const char *outcome = json_str(r, "outcome");
@@ -50,6 +51,7 @@ static void print_history(json_object *removals) {
                 table_cell(t, COLOR_NONE, message_text(r));
         }
         table_print(t, "");
+        output_remarks_begin();
         /* What a removal did not put back, or what went with the card, is told below the table, by its number: it may be long. */
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i), *lost = json_array(r, "lost");
@@ -57,6 +59,7 @@ static void print_history(json_object *removals) {
                 for (size_t k = 0; k < json_len(lost); k++)
                         printf("%s %s, %s: %s\n", removal_noun(r), json_str(r, "id"), lost_word(r), json_object_get_string(json_at(lost, k)));
         }
+        output_remarks_end();
 }
 
 ExitCode verb_history(const Args *a) {

@@ -104,7 +104,8 @@ static void print_holders_json(json_object *plan) {
         print_json(o);
 }
 
-/* The plan says who they are and what would become of them: one that can be carried out or not is an answer all the same. */
+/* The plan says who they are and what would become of them: one that can be carried out or not is an answer all the same. Of a slot without a card there
+ * is nothing that anybody could hold, which is no answer to who does. */
 ExitCode verb_holders(const Args *a) {
         _cleanup_json_ json_object *plan = NULL;
 
@@ -115,15 +116,21 @@ ExitCode verb_holders(const Args *a) {
         json_object *holders = json_array(plan, "holders");
         if (holders)
                 json_object_array_sort(holders, compare);
+        bool nothing = streq_ptr(json_str(plan, "verdict"), "nothing") && json_len(holders) == 0;
+        code = nothing ? CODE_NOTHING : CODE_DONE;
         if (output.json != JSON_OFF) {
                 print_holders_json(plan);
-                return CODE_DONE;
+                return code;
         }
         if (json_len(holders) > 0)
                 print_holders(holders);
+        else if (nothing)
+                printf("slot %s: nobody uses it: %s\n", json_str(json_get(plan, "slot"), "name") ?: "?", json_str(plan, "message") ?: "the slot is empty");
         else if (output.legend)
                 puts("nobody uses it");
+        output_remarks_begin();
         if (json_has(plan, "holders_complete") && !json_flag(plan, "holders_complete"))
                 print_colored(COLOR_WARN, "not complete: there may be others\n");
-        return CODE_DONE;
+        output_remarks_end();
+        return code;
 }

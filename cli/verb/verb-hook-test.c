@@ -193,9 +193,9 @@ static void trial_print(const Trial *t, uint64_t limit_sec, bool known) {
         _cleanup_free_ char *how = t->timed_out ? strf("ran for %ju s", (uintmax_t) limit_sec) :
                                    t->code == CLD_EXITED ? strf("status %d", t->status) : strf("signal %d", t->status);
 
-        printf("  %-8s %-10s %s%s%s\n", t->phase, how ?: "?", taken_as(t, known), t->reason ? ": " : "", t->reason ?: "");
+        output_line(stdout, "  %-8s %-10s %s%s%s\n", t->phase, how ?: "?", taken_as(t, known), t->reason ? ": " : "", t->reason ?: "");
         if (t->n_printed > HOOK_OUTPUT_MAX)
-                printf("  %-8s %-10s it printed %zu bytes, of which the last %d count\n", "", "", t->n_printed, HOOK_OUTPUT_MAX);
+                output_line(stdout, "  %-8s %-10s it printed %zu bytes, of which the last %d count\n", "", "", t->n_printed, HOOK_OUTPUT_MAX);
 }
 
 static int try_all(const Args *a, const Way *way, const struct passwd *user, json_object *trials, bool *good) {
@@ -254,7 +254,7 @@ ExitCode verb_hook_test(const Args *a) {
         if (code != CODE_DONE)
                 return code;
         if (output.json == JSON_OFF)
-                printf("%s: %s%s\n  as %s, for %ju s at most\n", path, wrong ? "there it would block every removal: " : "its file is in order", wrong ?: "",
+                output_line(stdout, "%s: %s%s\n  as %s, for %ju s at most\n", path, wrong ? "there it would block every removal: " : "its file is in order", wrong ?: "",
                        user || getuid() == 0 ? way.user : "you", (uintmax_t) way.limit_sec);
         int r = try_all(a, &way, user, trials, &good);
         if (r < 0)

@@ -94,7 +94,7 @@ static void watch(pid_t child, int fd) {
                         return;
                 if (fds[1].revents == 0)
                         continue;
-                fprintf(stderr, "safe-remove: the inhibitor has ended before the command: it has lasted as long as one may, or the service was stopped\n");
+                output_line(stderr, "safe-remove: the inhibitor has ended before the command: it has lasted as long as one may, or the service was stopped\n");
                 fds[1].fd = -1;
                 fds[1].revents = 0;
         }
@@ -143,7 +143,7 @@ static ExitCode inhibit_dry(const Args *a) {
                 return CODE_DONE;
         }
         json_make_printable(o);
-        printf("%s%s would not be removed%s as long as this runs: %s\n  who: %s\n  why: %s\n", streq(what, "all") ? "cards" : "cards of ", streq(what, "all") ? "" : json_str(o, "what"),
+        output_line(stdout, "%s%s would not be removed%s as long as this runs: %s\n  who: %s\n  why: %s\n", streq(what, "all") ? "cards" : "cards of ", streq(what, "all") ? "" : json_str(o, "what"),
                streq(mode, "block") ? "" : " at once", json_str(o, "command"), json_str(o, "who"), json_str(o, "why"));
         return CODE_DONE;
 }

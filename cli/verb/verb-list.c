@@ -104,10 +104,12 @@ ExitCode verb_list(const Args *a) {
         else if (output.legend)
                 puts("no hot-plug slots");
         if (output.json == JSON_OFF) {
+                output_remarks_begin();
                 print_left(topology);
                 slots_print_located(slots, NULL);
                 slots_print_stays(slots, NULL);
                 slots_print_vanished(topology);
+                output_remarks_end();
         }
         return looked != CODE_DONE ? looked : tell_unknown(slots, read);
 }

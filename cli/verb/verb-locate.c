@@ -45,9 +45,9 @@ static void print(json_object *slot, uint32_t sec) {
         _cleanup_free_ char *leds = led_text(json_str(slot, "power_led"), json_str(slot, "attention_led"));
 
         if (sec > 0)
-                printf("slot %s: the attention LED blinks for %u s; %s  (%s)\n", json_str(slot, "name") ?: "?", sec, meaning(slot), leds ?: "");
+                output_line(stdout, "slot %s: the attention LED blinks for %u s; %s  (%s)\n", json_str(slot, "name") ?: "?", sec, meaning(slot), leds ?: "");
         else
-                printf("slot %s: nobody has its attention LED blink any more  (%s)\n", json_str(slot, "name") ?: "?", leds ?: "");
+                output_line(stdout, "slot %s: the attention LED does not blink to show it any more  (%s)\n", json_str(slot, "name") ?: "?", leds ?: "");
 }
 
 static void print_document(json_object *slot) {
@@ -105,9 +105,9 @@ static ExitCode locate_dry(const Args *a, uint32_t sec) {
         }
         _cleanup_free_ char *leds = led_text(json_str(slot, "power_led"), json_str(slot, "attention_led"));
         if (sec > 0)
-                printf("slot %s: the attention LED would blink for %u s; %s  (now: %s)\n", name, sec, meaning(slot), leds ?: "");
+                output_line(stdout, "slot %s: the attention LED would blink for %u s; %s  (now: %s)\n", name, sec, meaning(slot), leds ?: "");
         else
-                printf("slot %s: nobody would have its attention LED blink any more  (now: %s)\n", name, leds ?: "");
+                output_line(stdout, "slot %s: the attention LED would not blink to show it any more  (now: %s)\n", name, leds ?: "");
         return CODE_DONE;
 }
 

@@ -148,7 +148,7 @@ ExitCode verb_overview(const Args *a) {
                 (void) removal_print(r, NULL);
         }
         if (output.legend)
-                printf("\nNext:  %s\nMore:  %s list, %s --help, man safe-remove\n", next ?: "safe-remove --help",
+                printf("\n%sNext:  %s\nMore:  %s list, %s --help, man safe-remove\n", output_as_it_is(), next ?: "safe-remove --help",
                        client_command(), client_command());
         return CODE_DONE;
 }

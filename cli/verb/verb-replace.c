@@ -5,6 +5,7 @@
 #include "cli/removal.h"
 #include "cli/text/format.h"
 #include "cli/text/output.h"
+#include "cli/text/wrap.h"
 #include "verbs.h"
 
 enum {
@@ -67,11 +68,12 @@ static void tell_technician(const Replacement *p, uint32_t sec) {
 
         if (output.json != JSON_OFF)
                 return;
-        printf("slot %s: pull the card%s%s, and put the new one in\n", p->slot, serial ? ", serial " : "", serial ?: "");
+        output_line(stdout, "slot %s: pull the card%s%s, and put the new one in\n", p->slot, serial ? ", serial " : "", serial ?: "");
         if (p->leds)
-                printf("  its lights: %s\n", p->leds);
-        printf("%s  to have it blink: %s locate %s\n", output_as_it_is(), client_command(), p->slot);
-        printf("waiting for the new card, at most %s\n", FORMAT_DURATION(sec * UINT64_C(1000000)));
+                output_line(stdout, "  its lights: %s\n", p->leds);
+        output_line(stdout, TEXT_AS_IT_IS "  to have it blink: %s locate %s\n", client_command(), p->slot);
+        if (sec > 0)
+                output_line(stdout, "waiting for the new card, at most %s\n", FORMAT_DURATION(sec * UINT64_C(1000000)));
         fflush(stdout);
 }
 
@@ -80,7 +82,7 @@ static void tell_card(const Replacement *p) {
 
         if (output.json != JSON_OFF)
                 return;
-        printf("slot %s: card %s%s%s, serial %s is in: %s\n", p->slot, json_str(p->card, "card_address") ?: "?", memdev && *memdev ? ", " : "", memdev ?: "",
+        output_line(stdout, "slot %s: card %s%s%s, serial %s is in: %s\n", p->slot, json_str(p->card, "card_address") ?: "?", memdev && *memdev ? ", " : "", memdev ?: "",
                serial && *serial ? serial : "unknown", p->same_card ? "the same one" : "another one");
         fflush(stdout);
 }

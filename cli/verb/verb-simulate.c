@@ -103,7 +103,7 @@ ExitCode simulate_start(const char *machine) {
                 return code;
         client_use(TAKE_FD(ours), machine);
         if (output.legend && output.json == JSON_OFF)
-                fprintf(stderr, "recorded machine %s; nothing here is about this one\n", machine);
+                output_line(stderr, "recorded machine %s; nothing here is about this one\n", machine);
         return CODE_DONE;
 }
 

@@ -31,15 +31,15 @@ static void tell_missing(json_object *missing) {
 
         if (n == 0 || !output.legend)
                 return;
-        fprintf(stderr, "not recorded: %zu of what is there", n);
+        output_line(stderr, "not recorded: %zu of what is there\n", n);
         for (size_t i = 0; i < n && i < MISSING_SHOWN; i++) {
                 json_object *o = json_at(missing, i);
                 _cleanup_free_ char *path = strdup(json_str(o, "path") ?: "?");
                 if (path)
                         utf8_make_printable(path);
-                fprintf(stderr, "\n  %s: %s", path ?: "?", json_str(o, "why") ?: "?");
+                output_line(stderr, "  %s: %s\n", path ?: "?", json_str(o, "why") ?: "?");
         }
-        fprintf(stderr, "%s\n%s", n > MISSING_SHOWN ? "\n  ..." : "", geteuid() != 0 ? "plans made of it may differ; root can read more\n" : "");
+        output_line(stderr, "%s%s", n > MISSING_SHOWN ? "  ...\n" : "", geteuid() != 0 ? "plans made of it may differ; root can read more\n" : "");
 }
 
 ExitCode verb_snapshot(const Args *a) {

@@ -24,12 +24,28 @@ static void print_not_known(json_object *o) {
         }
 }
 
+/* "2 of 3 probes fail, 1 is not known": the two are not the same, but neither proves anything. */
+static void print_unproven(json_object *probes) {
+        size_t n = json_len(probes), n_no = 0, n_unknown = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                bool known = json_get(json_at(probes, i), "holds") != NULL;
+                n_unknown += !known;
+                n_no += known && !json_flag(json_at(probes, i), "holds");
+        }
+        if (n_no > 0)
+                print_colored(COLOR_BAD, "not proven safe: %zu of %zu probes fail%s", n_no, n, n_no == 1 ? "s" : "");
+        else
+                print_colored(COLOR_BAD, "not proven safe: of %zu probes none fails", n);
+        if (n_unknown > 0)
+                print_colored(COLOR_BAD, ", %zu %s not known", n_unknown, n_unknown == 1 ? "is" : "are");
+}
+
 static void print_verdict(json_object *o) {
         const char *power = json_str(o, "power_led"), *attention = json_str(o, "attention_led");
         json_object *probes = json_array(o, "probes");
         const char *removal = json_str(o, "removal");
         bool holds = json_flag(o, "holds");
-        size_t n_no = 0;
 
         printf("slot %s: ", json_str(o, "slot") ?: "?");
         if (is_about_nothing(o)) {
@@ -37,12 +53,10 @@ static void print_verdict(json_object *o) {
                 puts(": no card has been seen in it since the machine was started");
                 return;
         }
-        for (size_t i = 0; i < json_len(probes); i++)
-                n_no += !json_flag(json_at(probes, i), "holds");
         if (holds)
                 print_colored(COLOR_GOOD, "proven safe, every probe is ok");
         else
-                print_colored(COLOR_BAD, "not proven safe: %zu of %zu probes fail", n_no, json_len(probes));
+                print_unproven(probes);
         printf("  (%s%s", removal ? "after removal " : streq_ptr(json_str(o, "subject"), "last-seen") ?
                           "the card was pulled or lost its power without being removed" : "the card is up", removal ?: "");
         printf("; power LED %s, attention LED %s)\n", power ?: "none", attention ?: "none");

@@ -43,6 +43,10 @@ static void tell(Manager *m, const char *port, const char *text) {
         manager_tell_about(m, "locate", port, text);
 }
 
+static void tell_over(Manager *m, const char *port) {
+        tell(m, port, "its attention LED does not blink for that any more");
+}
+
 static int on_time(sd_event_source *timer, uint64_t usec, void *userdata) {
         ManagedSlot *s = userdata;
         Manager *m = s->manager;
@@ -51,7 +55,7 @@ static int on_time(sd_event_source *timer, uint64_t usec, void *userdata) {
         if (light_locate(m, s, 0, NULL, NULL) == -ENOMEM)
                 log_plain(LOG_ERR, "The attention LED of slot %s cannot be set as it was before it blinked.", slot_get(s, SLOT_TEXT_NAME));
         manager_refresh_slot(s);
-        tell(m, slot_get(s, SLOT_TEXT_PORT), "over");
+        tell_over(m, slot_get(s, SLOT_TEXT_PORT));
         return 0;
 }
 
@@ -75,7 +79,7 @@ static void on_done(Manager *m, const char *port, uint64_t usec, const char *cod
         } else if (s && !code) {
                 slot_not_located(s);
                 manager_refresh_slot(s);
-                tell(m, port, "over");
+                tell_over(m, port);
         }
         if (m->listener)
                 m->listener->located(asker, s, code ?: s ? NULL : "unknown", text, m->listener_data);
@@ -89,8 +93,8 @@ void manager_locate(Manager *m, ManagedSlot *s, uint32_t sec, json_object *by, v
                 m->listener->located(asker, s, NULL, NULL, m->listener_data);
                 return;
         }
-        log_plain(LOG_NOTICE, "Slot %s: uid %ju (process %ju) has its attention LED %s.", name, (uintmax_t) json_u64(by, "uid"),
-                  (uintmax_t) json_u64(by, "pid"), sec > 0 ? "blink" : "blink no more");
+        log_plain(LOG_NOTICE, "Slot %s: uid %ju (process %ju) asks %s.", name, (uintmax_t) json_u64(by, "uid"),
+                  (uintmax_t) json_u64(by, "pid"), sec > 0 ? "that its attention LED blinks, so that the slot is found" : "that its attention LED blinks no more");
         int r = light_locate(m, s, sec * USEC_PER_SEC, on_done, asker);
         if (r == -EBUSY)
                 on_done(m, port, 0, "busy", "its attention LED is being set for something else at this moment", asker);
@@ -110,6 +114,6 @@ void manager_take_located(ManagedSlot *s, json_object *entry) {
                 /* Whoever took the slot has ended it. */
                 slot_not_located(s);
                 manager_refresh_slot(s);
-                tell(s->manager, port, "over");
+                tell_over(s->manager, port);
         }
 }

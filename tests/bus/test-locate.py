@@ -61,7 +61,8 @@ class Locate(BusTest):
         self.assertEqual(self.asked(), ["blink", "before"] * 2)
         told = wait_for(lambda: [e["message"] for e in monitor.events() if e["type"] == "locate"][3:] and
                         [(e["slot"], e["message"]) for e in monitor.events() if e["type"] == "locate"], "the events")
-        self.assertEqual(told, [("2", "its attention LED blinks for 600 s"), ("2", "over"), ("2", "its attention LED blinks for 1 s"), ("2", "over")])
+        over = ("2", "its attention LED does not blink for that any more")
+        self.assertEqual(told, [("2", "its attention LED blinks for 600 s"), over, ("2", "its attention LED blinks for 1 s"), over])
         self.assertIn("LocatedUntil", [k for change in monitor.changes("Slot") for k in change])
 
     def test_longer(self):

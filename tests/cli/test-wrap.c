@@ -15,6 +15,8 @@ static const struct {
         { 40, "a line without any columns that is too long for it", "a line without any columns that is too\n    long for it" },
         /* A column that leaves no room for a text is none to hang below. */
         { 40, "a very long first column here  and a text behind it", "a very long first column here  and a\n    text behind it" },
+        /* Nor do blanks at its beginning. */
+        { 40, "                         undo: write the word of its zone", "                undo: write the word of\n                its zone" },
         /* An id is never broken. */
         { 40, "digest  5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c and more", "digest  5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c5f0c\n        and more" },
         { 40, TEXT_AS_IT_IS "  remedy: echo online_movable > /sys/devices/system\n", "  remedy: echo online_movable > /sys/devices/system\n" },
