@@ -41,6 +41,7 @@ enum {
 #define FLAG(field) .flag = offsetof(Args, field)
 #define TEXT(field) .text = offsetof(Args, field)
 #define NUMBER(field, most) .flag = offsetof(Args, has_##field), .number = offsetof(Args, field), .max = (most)
+#define JSON_WORDS { "off", "short", "pretty" }
 
 static ExitCode set_digest(Args *a, const char *value) {
         size_t n = strlen(value);
@@ -158,7 +159,7 @@ static ExitCode set_phase(Args *a, const char *value) {
 }
 
 static ExitCode set_json(Args *a, const char *value) {
-        static const char *const words[_JSON_MODE_MAX] = { "off", "short", "pretty" };
+        static const char *const words[_JSON_MODE_MAX] = JSON_WORDS;
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
                 if (streq(value ?: "short", words[i])) {
@@ -166,6 +167,15 @@ static ExitCode set_json(Args *a, const char *value) {
                         return CODE_DONE;
                 }
         return fail_value("json", value, words, ELEMENTSOF(words));
+}
+
+static bool is_json_word(const char *text) {
+        static const char *const words[] = JSON_WORDS;
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (streq(text, words[i]))
+                        return true;
+        return false;
 }
 
 static ExitCode set_host(Args *a, const char *value) {
@@ -192,9 +202,9 @@ const OptionRow option_rows[] = {
         { "yes", 'y', NULL, "remove restore replace cancel self-test", NULL, "do not ask on a terminal whether to go ahead", FLAG(yes) },
         { "no-ask-password", OPT_NO_ASK_PASSWORD, NULL, "remove restore replace cancel self-test inhibit policy locate", NULL, "do not ask for authorization", FLAG(no_ask_password) },
         { "names", OPT_NAMES, NULL, "list", NULL, "every name that a card goes by, one a line (for completions)", FLAG(names) },
-        { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
+        { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel self-test", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
         { "wait", OPT_WAIT, "SEC", "replace", NULL, "wait for the new card as long as this (default: 1800)", NUMBER(wait_sec, SECONDS_MAX) },
-        { "for", OPT_FOR, "SEC", "locate", NULL, "blink as long as this (default: 60)", NUMBER(for_sec, LOCATE_MAX) },
+        { "for", OPT_FOR, "SEC", "locate", NULL, "blink as long as this (default: 60)", NUMBER(for_sec, LOCATE_MAX), .min = 1 },
         { "off", OPT_OFF, NULL, "locate", NULL, "blink no more", FLAG(off) },
         { "lines", 'n', "N", "history", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },
         { "what", OPT_WHAT, "all|NAMES", "inhibit", NULL, "slots, ports, serial numbers (default: all)", TEXT(what) },
@@ -208,9 +218,9 @@ const OptionRow option_rows[] = {
         { "phase", OPT_PHASE, "PHASE", "hook-test", set_phase, "query, pre, undo, post or restore: this phase alone" },
         { "host", 'H', "HOST", "list show plan explain remove restore replace cancel self-test locate status monitor watch history metrics verify certificate inhibitors holders", set_host,
           "on that machine, by ssh: [USER@]HOST[:PORT]" },
-        { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
-        { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },
-        { "no-pager", OPT_NO_PAGER, NULL, NULL, NULL, "do not show long output in a pager", FLAG(no_pager) },
+        { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output", .but = "watch metrics" },
+        { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend), .but = "watch metrics" },
+        { "no-pager", OPT_NO_PAGER, NULL, NULL, NULL, "do not show long output in a pager", FLAG(no_pager), .of_pages = true },
         { "no-color", OPT_NO_COLOR, NULL, NULL, NULL, "no color (as with NO_COLOR in the environment)", FLAG(no_color) },
         { "help", 'h', NULL, NULL, NULL, "this text", FLAG(help) },
         { "version", 'V', NULL, NULL, NULL, "print the version", FLAG(version) },
@@ -232,23 +242,27 @@ static ExitCode set_row(const OptionRow *row, Args *a, const char *value) {
                 return CODE_DONE;
         }
         if (row->max > 0) {
-                if (parse_u64(value, &v) < 0 || v > row->max)
-                        return fail(CODE_USAGE, NULL, "--%s wants a whole number from 0 to %u, not '%s'", row->name, row->max, value);
+                if (parse_u64(value, &v) < 0 || v < row->min || v > row->max)
+                        return fail(CODE_USAGE, NULL, "--%s wants a whole number from %u to %u, not '%s'", row->name, row->min, row->max, value);
                 *(uint32_t *) (void *) ((char *) a + row->number) = (uint32_t) v;
         }
         *(bool *) ((char *) a + row->flag) = true;
         return CODE_DONE;
 }
 
-bool option_is_for(const OptionRow *row, const Verb *verb) {
-        if (!row->verbs || !verb)
-                return true;
+static bool has_word(const char *words, const char *word) {
+        size_t n = strlen(word);
 
-        size_t n = strlen(verb->name);
-        for (const char *p = row->verbs; *p; p += strcspn(p, " "), p += strspn(p, " "))
-                if (strcspn(p, " ") == n && strncmp(p, verb->name, n) == 0)
+        for (const char *p = words; *p; p += strcspn(p, " "), p += strspn(p, " "))
+                if (strcspn(p, " ") == n && strncmp(p, word, n) == 0)
                         return true;
         return false;
+}
+
+bool option_is_for(const OptionRow *row, const Verb *verb) {
+        if (!verb)
+                return true;
+        return row->verbs ? has_word(row->verbs, verb->name) : !row->but || !has_word(row->but, verb->name);
 }
 
 static const OptionRow *row_by_letter(int letter) {
@@ -258,17 +272,20 @@ static const OptionRow *row_by_letter(int letter) {
         return NULL;
 }
 
-static ExitCode fail_option(int c, const char *text) {
+static ExitCode fail_option(int c, const char *text, const Verb *verb) {
         const OptionRow *row = row_by_letter(optopt);
+        const char *name = verb ? verb->name : "", *blank = verb ? " " : "";
 
         if (c == ':')
                 return fail(CODE_USAGE, NULL, "option '--%s' needs a value: --%s=%s", row->name, row->name, row->value);
         if (row)
                 return fail(CODE_USAGE, NULL, "option '--%s' takes no value", row->name);
         if (optopt)
-                return fail(CODE_USAGE, NULL, "unknown option '-%c'; 'safe-remove --help' lists them", optopt);
+                return fail(CODE_USAGE, NULL, "unknown option '-%c'; 'safe-remove %s%s--help' lists them", optopt, name, blank);
         _cleanup_free_ char *hint = meant(text + strspn(text, "-"), option_rows, OPTION_ROWS, sizeof(OptionRow), "--");
-        return fail(CODE_USAGE, NULL, "unknown option '%s'%s", text, hint ?: "; 'safe-remove --help' lists them");
+        if (hint)
+                return fail(CODE_USAGE, NULL, "unknown option '%s'%s", text, hint);
+        return fail(CODE_USAGE, NULL, "unknown option '%s'; 'safe-remove %s%s--help' lists them", text, name, blank);
 }
 
 typedef struct Grammar {
@@ -304,7 +321,7 @@ static ExitCode parse_options(int argc, char **argv, bool stops, Args *a, bool s
                 if (c < 0)
                         return CODE_DONE;
                 if (c == ':' || c == '?')
-                        return fail_option(c, argv[optind - 1]);
+                        return fail_option(c, argv[optind - 1], a->verb);
 
                 const OptionRow *row = row_by_letter(c);
                 seen[row - option_rows] = true;
@@ -312,6 +329,8 @@ static ExitCode parse_options(int argc, char **argv, bool stops, Args *a, bool s
                 if (c == OPT_SANITIZE && !optarg && optind < argc && argv[optind][0] != '-')
                         return fail(CODE_USAGE, NULL, "'--sanitize %s' is not clear: a serial number comes right after '=' (--sanitize=%s), and a target "
                                     "before --sanitize", argv[optind], argv[optind]);
+                if (row->set == set_json && !optarg && optind < argc && is_json_word(argv[optind]))
+                        return fail(CODE_USAGE, NULL, "'%s' is no operand: a form comes right after '=': --json=%s", argv[optind], argv[optind]);
                 ExitCode code = set_row(row, a, optarg);
                 if (code != CODE_DONE)
                         return code;
@@ -372,14 +391,41 @@ static ExitCode check_operands(const Verb *verb, int n, char **operands) {
 /* The command alone has only what all have. */
 static const Verb no_verb = { .name = "" };
 
-static ExitCode check_options(const Verb *verb, const bool seen[static OPTION_ROWS]) {
-        for (size_t i = 0; i < OPTION_ROWS; i++)
-                if (seen[i] && !option_is_for(&option_rows[i], verb) && !*verb->name)
-                        return fail(CODE_USAGE, NULL, "'--%s' needs a verb, such as: safe-remove %.*s; 'safe-remove --help' lists them", option_rows[i].name,
-                                    (int) strcspn(option_rows[i].verbs, " "), option_rows[i].verbs);
-                else if (seen[i] && !option_is_for(&option_rows[i], verb))
-                        return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'; 'safe-remove %s --help' lists those it has", verb->name,
-                                    option_rows[i].name, verb->name);
+/* What somebody wants who asks for it all the same. */
+static const struct {
+        const char *verb, *option, *instead;
+} instead[] = {
+        { .verb = "metrics", .option = "json", .instead = "it has the one form that Prometheus reads; the same as JSON: safe-remove list, plan, history --json" },
+        { .verb = "watch", .option = "json", .instead = "it is for people; the same as JSON: safe-remove monitor --json" },
+        { .verb = "replace", .option = "no-wait", .instead = "waiting for the new card is what it does; without that it is 'safe-remove remove TARGET --no-wait', and 'safe-remove restore "
+          "TARGET' when the card is in" },
+};
+
+/* The first verb that has it, as it is typed. */
+static ExitCode fail_without_verb(const Verb *verbs, const OptionRow *row) {
+        const Verb *v = verbs;
+
+        while (v->name && !has_word(row->verbs, v->name))
+                v++;
+        bool has_value = row->value && *row->value != '[';
+        _cleanup_free_ char *option = strf(" --%s%s%s", row->name, has_value ? "=" : "", has_value ? row->value : "");
+        _cleanup_free_ char *operand = strf("%s%s", v->operand_required ? " " : "", v->operand_required ? v->example ?: "2" : "");
+        return fail(CODE_USAGE, NULL, "'--%s' needs a verb, such as: safe-remove %s%s%s; 'safe-remove --help' lists them", row->name, v->name,
+                    v->command ? option : operand, v->command ? operand : option);
+}
+
+static ExitCode check_options(const Verb *verbs, const Verb *verb, const bool seen[static OPTION_ROWS]) {
+        for (size_t i = 0; i < OPTION_ROWS; i++) {
+                if (!seen[i] || option_is_for(&option_rows[i], verb))
+                        continue;
+                if (!*verb->name)
+                        return fail_without_verb(verbs, &option_rows[i]);
+                for (size_t k = 0; k < ELEMENTSOF(instead); k++)
+                        if (streq(verb->name, instead[k].verb) && streq(option_rows[i].name, instead[k].option))
+                                return fail(CODE_USAGE, NULL, "'%s' has no option '--%s': %s", verb->name, option_rows[i].name, instead[k].instead);
+                return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'; 'safe-remove %s --help' lists those it has", verb->name,
+                            option_rows[i].name, verb->name);
+        }
         return CODE_DONE;
 }
 
@@ -410,7 +456,7 @@ ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
                 if (why)
                         return fail_with_hint(CODE_USAGE, NULL, "see: safe-remove simulate --help", "'%s' has no '%s': %s", outer->name,
                                               client_host() ? "--host" : a.verb->name, why);
-                code = check_options(a.verb ?: &no_verb, seen);
+                code = check_options(verbs, a.verb ?: &no_verb, seen);
                 if (code == CODE_DONE && a.verb)
                         code = check_operands(a.verb, argc - optind, argv + optind);
                 if (code != CODE_DONE)

@@ -67,8 +67,10 @@ typedef struct OptionRow {
         const char *help;
         size_t flag;            /* without a function: where the word is that it sets, */
         size_t number;          /* and the number, if max says that it is one */
-        uint32_t max;
+        uint32_t min, max;
         size_t text;            /* or where its value is to be found as it is */
+        const char *but;        /* verbs that do not take it, where all others do */
+        bool of_pages;          /* those that print no pages take it, too, and have no use for it: --help does not tell of it there */
 } OptionRow;
 
 extern const OptionRow option_rows[];

@@ -58,8 +58,8 @@ void args_print_help(const Verb *verbs, const Verb *verb) {
                 printf("safe-remove %s %s [VERB] [OPTION...] [OPERAND...]\n\n", verb->name, verb->operand);
         else
                 printf("safe-remove %s%s%s%s [OPTION...]\n\n", verb ? verb->name : "VERB", verb && verb->operand ? " " : "",
-                       verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several ? "..." : "");
-        puts(verb ? verb->help : "Makes pulling a CXL memory card out of a running server safe.");
+                       verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several && !strstr(verb->operand, "...") ? "..." : "");
+        text_print_words(verb ? verb->help : "Makes pulling a CXL memory card out of a running server safe.", 0, 0);
 
         if (!verb) {
                 print_verbs(verbs);
@@ -69,7 +69,7 @@ void args_print_help(const Verb *verbs, const Verb *verb) {
         }
         puts("\nOptions:");
         for (size_t i = 0; i < option_rows_size; i++)
-                if (option_is_for(&option_rows[i], verb))
+                if (option_is_for(&option_rows[i], verb) && !(verb && option_rows[i].of_pages && !verb->pages))
                         print_option_help(&option_rows[i]);
         puts("\nExit status:");
         for (size_t i = 0; i < exit_code_table_size; i++)

@@ -48,7 +48,7 @@ ExitCode verb_cat_config(const Args *a) {
                 int r = read_config_file(json_str(file, "path"), &text, &length);
                 if (r < 0) {
                         code = r == -EACCES ? CODE_NOT_AUTHORIZED : CODE_FAILED;
-                        (void) fprintf(stderr, "safe-remove: %s cannot be read: %s\n", json_str(file, "path"), strerror(-r));
+                        output_line(stderr, "safe-remove: %s cannot be read: %s\n", json_str(file, "path"), strerror(-r));
                         json_set(file, "text", NULL);
                 } else if (output.json != JSON_OFF)
                         json_set_str(file, "text", text);
@@ -72,9 +72,9 @@ static void print_warnings(json_object *warnings) {
                 json_object *w = json_at(warnings, i);
 
                 if (json_u64(w, "line") > 0)
-                        (void) fprintf(stderr, "%s:%ju: %s\n", json_str(w, "file"), (uintmax_t) json_u64(w, "line"), json_str(w, "message"));
+                        output_line(stderr, "%s:%ju: %s\n", json_str(w, "file"), (uintmax_t) json_u64(w, "line"), json_str(w, "message"));
                 else
-                        (void) fprintf(stderr, "%s: %s\n", json_str(w, "file"), json_str(w, "message"));
+                        output_line(stderr, "%s: %s\n", json_str(w, "file"), json_str(w, "message"));
         }
 }
 
@@ -105,8 +105,8 @@ ExitCode verb_policy(const Args *a) {
         if (!reloads && !streq_ptr(a->target, "check")) {
                 static const char *const words[] = { "check", "reload" };
                 const char *nearest = a->target ? text_nearest(a->target, words, ELEMENTSOF(words), sizeof(words[0])) : NULL;
-                return fail(CODE_USAGE, NULL, "'policy' is followed by 'check' or 'reload'%s%s%s%s%s%s: safe-remove policy check [FILE...]", a->target ? ", not '" : "",
-                            a->target ?: "", a->target ? "'" : "", nearest ? "; did you mean '" : "", nearest ?: "", nearest ? "'?" : "");
+                return fail(CODE_USAGE, NULL, "'policy' is followed by 'check' or 'reload'%s%s%s%s: safe-remove policy %s", a->target ? ", not '" : "",
+                            a->target ?: "", a->target ? "'" : "", nearest ? "; did you mean" : ", such as", nearest ?: "check [FILE...]");
         }
         if (reloads && a->n_targets > 1)
                 return fail(CODE_USAGE, NULL, "'%s' is one too many: safe-remove policy reload", a->targets[1]);

@@ -66,8 +66,6 @@ static ExitCode collect(json_object *o) {
 ExitCode verb_metrics(const Args *a) {
         _cleanup_json_ json_object *o = json_object_new_object();
 
-        if (output.json != JSON_OFF)
-                return fail(CODE_USAGE, NULL, "'metrics' has the one form that Prometheus reads; the same as JSON: safe-remove list, plan, history --json");
         json_set_str(o, "version", PROJECT_VERSION);
         ExitCode collected = collect(o);
         _cleanup_free_ char *text = metrics_text(o);

@@ -335,8 +335,6 @@ static int run(Watch *w) {
 static ExitCode check_terminal(void) {
         const char *term = getenv("TERM");
 
-        if (output.json != JSON_OFF)
-                return fail(CODE_USAGE, NULL, "'watch' is for people; the same as JSON: %s monitor --json", client_command());
         if (!isatty(STDOUT_FILENO))
                 return fail(CODE_USAGE, NULL, "'watch' draws on a terminal, and standard output is none; line by line: %s monitor", client_command());
         if (!term || streq(term, "dumb"))
