@@ -8,7 +8,49 @@
 #include "follow.h"
 #include "removal.h"
 
-static ExitCode accepted(sd_bus *bus, const char *path, const char *noun) {
+/* Those that run, quietly: NULL where nobody says. */
+static json_object *ask_running(sd_bus *bus, json_object **ret_slots) {
+        _cleanup_json_ json_object *slots = NULL, *removals = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        if (client_try_objects(bus, &slots, &removals, &e) < 0)
+                return NULL;
+        if (ret_slots)
+                *ret_slots = TAKE_PTR(slots);
+        return removals_running(removals);
+}
+
+bool ask_joins(const Args *a, const char *kind, char **ret_digest) {
+        _cleanup_json_ json_object *slots = NULL, *running = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+        json_object *joined = NULL;
+
+        if (client_open(&bus) >= 0)
+                running = ask_running(bus, &slots);
+        for (size_t i = 0; i < a->n_targets; i++) {
+                json_object *found = removal_find(running, slots, a->targets[i]);
+                if (!found || (joined && found != joined))
+                        return false;
+                joined = found;
+        }
+        const char *digest = json_str(joined, "digest");
+        if (!digest || !*digest || !streq_ptr(json_str(joined, "kind"), kind))
+                return false;
+        *ret_digest = strdup(digest);
+        return *ret_digest != NULL;
+}
+
+/* "is running already, step 2/6 offline-memory", or "started". Newly allocated. */
+static char *begun_text(json_object *joined) {
+        if (!joined)
+                return strdup("started");
+        if (json_u64(joined, "step_count") == 0)
+                return strdup("is running already");
+        return strf("is running already, step %ju/%ju %s", (uintmax_t) json_u64(joined, "step_index") + 1, (uintmax_t) json_u64(joined, "step_count"),
+                    json_str(joined, "step") ?: "");
+}
+
+static ExitCode accepted(sd_bus *bus, const char *path, const char *noun, json_object *running) {
         _cleanup_free_ char *id = bus_name_of_path(path);
         _cleanup_json_ json_object *properties = NULL;
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
@@ -20,7 +62,8 @@ static ExitCode accepted(sd_bus *bus, const char *path, const char *noun) {
         /* By its slot, as everywhere: a bare number that is an id may name another slot. */
         (void) client_properties(bus, path, BUS_REMOVAL, &properties, &e);
         _cleanup_free_ char *name = shell_quoted(json_str(properties, "slot") ?: id ?: "");
-        printf("%s %s started%s%s; see: %s status %s\n", noun, id ?: "?", client_host() ? " on " : "", client_host() ?: "", client_command(), name);
+        _cleanup_free_ char *begun = begun_text(json_find(running, "id", id));
+        output_line(stdout, "%s %s %s%s%s; see: %s status %s\n", noun, id ?: "?", begun, client_host() ? " on " : "", client_host() ?: "", client_command(), name);
         return CODE_DONE;
 }
 
@@ -99,30 +142,42 @@ static ExitCode find_accepted(const Args *a, Follow *f, const char *noun, uint64
                     "daemon cannot be reached; whether a %s of '%s' runs is not known; see: %s status", noun, target, client_command());
 }
 
-static ExitCode follow(Follow *f, const char *path, const char *noun) {
+/* running: those that did before it was asked for. What one of them is at was said before we listened. */
+static ExitCode follow(Follow *f, const char *path, const char *noun, json_object *running) {
         _cleanup_free_ char *id = bus_name_of_path(path);
+        json_object *joined = json_find(running, "id", id);
+        _cleanup_free_ char *begun = begun_text(joined);
 
+        if (joined && f->listen.bus) {
+                _cleanup_json_ json_object *event = json_object_new_object();
+                client_add_report(f->listen.bus, id, event);
+                json_set_str(event, "type", "plan");
+                progress_event(&f->progress, event);
+        }
         /* It may have nothing to do, or be refused: then nothing has started. */
-        f->progress.started_note = strf("%s %s started%s%s%s", noun, id ?: "?", client_host() ? " on " : "", client_host() ?: "",
+        f->progress.started_note = strf("%s %s %s%s%s%s", noun, id ?: "?", begun, client_host() ? " on " : "", client_host() ?: "",
                                         f->progress.live ? "; Ctrl-C leaves it running" : "");
         return follow_run(f, path);
 }
 
 static ExitCode ask_alone(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path)) {
+        _cleanup_json_ json_object *running = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_free_ char *path = NULL;
 
         ExitCode code = client_connect_to_change(&bus);
         uint64_t asked_usec = now_wall();
-        if (code == CODE_DONE)
+        if (code == CODE_DONE) {
+                running = ask_running(bus, NULL);
                 code = ask(bus, a, &path);
+        }
         if (code == CODE_DONE && !path) {
                 bus = sd_bus_close_unref(bus);
                 code = find_accepted(a, NULL, noun, asked_usec, &path);
                 if (code == CODE_DONE)
                         code = client_connect(&bus);
         }
-        return code == CODE_DONE ? accepted(bus, path, noun) : code;
+        return code == CODE_DONE ? accepted(bus, path, noun, running) : code;
 }
 
 ExitCode ask_and_wait(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path), json_object **ret,
@@ -134,6 +189,7 @@ ExitCode ask_and_wait(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *b
         uint64_t asked_usec = now_wall();
         if (code != CODE_DONE)
                 return code;
+        _cleanup_json_ json_object *running = ask_running(bus, NULL);
         _cleanup_follow_ Follow f = { 0 };
         code = follow_prepare(&f, bus);
         if (code == CODE_DONE)
@@ -141,7 +197,7 @@ ExitCode ask_and_wait(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *b
         if (code == CODE_DONE && !path)
                 code = find_accepted(a, &f, noun, asked_usec, &path);
         if (code == CODE_DONE)
-                code = follow(&f, path, noun);
+                code = follow(&f, path, noun, running);
         if (code == CODE_DETACHED) {
                 progress_done(&f.progress);
                 /* Interrupting the wait is not a wish to interrupt the removal: half-way is the worst place to be surprised. */

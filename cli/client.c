@@ -345,6 +345,8 @@ ExitCode client_cancel(sd_bus *bus, const Args *a) {
                 r = sd_bus_message_append(m, "s", a->target);
         if (r >= 0)
                 r = agent_call(bus, m, a, LOOK_USEC, &e, &reply);
+        if (r < 0 && exit_code_of_error(e.name) == CODE_NOTHING)
+                return CODE_NOTHING;
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 

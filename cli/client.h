@@ -45,7 +45,7 @@ ExitCode client_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_
 /* The path is NULL where the connection ended before an answer came: nobody knows whether the request was accepted. */
 ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path);
 ExitCode client_restore(sd_bus *bus, const Args *a, char **ret_path);
-ExitCode client_cancel(sd_bus *bus, const Args *a);
+ExitCode client_cancel(sd_bus *bus, const Args *a); /* CODE_NOTHING: none is running, which the caller tells */
 
 /* Properties of one object, quietly: the caller knows whether its absence is an error. Negative errno. */
 int client_properties(sd_bus *bus, const char *path, const char *interface, json_object **ret, sd_bus_error *reterr);

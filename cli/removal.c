@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <pwd.h>
 
+#include "base/clock.h"
 #include "cli/text/event-text.h"
 #include "cli/text/output.h"
 #include "removal.h"
@@ -12,6 +13,7 @@ enum {
 };
 
 #define SCHEMA "safe-remove/removal/1"
+#define PLAN_USEC (120 * USEC_PER_SEC)
 
 /* The plan is a document of its own; on the bus it travels as text. */
 static json_object *plan_of(json_object *removal) {
@@ -140,11 +142,15 @@ static bool slot_has_name(json_object *slot, const char *name) {
         return false;
 }
 
+/* "2", "slot2" and "slot:2" are the same slot. */
+static const char *slot_of_name(const char *name) {
+        return startswith(name, "slot:") ?: startswith(name, "slot") ?: name;
+}
+
 /* The daemon's order (a bare number is a slot wherever there is one of that name, only then an id): `status 7` must not
  * show another removal than `cancel 7` stops. */
 json_object *removal_find(json_object *removals, json_object *slots, const char *name) {
-        /* "2", "slot2" and "slot:2" are the same slot. */
-        const char *slot = startswith(name, "slot:") ?: startswith(name, "slot") ?: name;
+        const char *slot = slot_of_name(name);
         json_object *found = find_by_slot(removals, slot) ?: json_find(removals, "target", name);
 
         for (size_t i = 0; !found && i < json_len(slots); i++)
@@ -153,6 +159,26 @@ json_object *removal_find(json_object *removals, json_object *slots, const char 
         if (found || json_find(slots, "name", name))
                 return found;
         return json_find(removals, "id", name);
+}
+
+ExitCode removal_fail_none(sd_bus *bus, json_object *slots, const char *name, const char *what) {
+        static const char not_running[] = "org.saferemove1.Error.NotRunning";
+        _cleanup_json_ json_object *plan = NULL, *ended = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        const char *slot = slot_of_name(name);
+        bool there = json_find(slots, "name", slot) != NULL, number = *name && strspn(name, "0123456789") == strlen(name);
+
+        for (size_t i = 0; !there && i < json_len(slots); i++)
+                there = slot_has_name(json_at(slots, i), name);
+        if (!there && number && removal_from_history(bus, name, &ended) >= 0)
+                return fail(CODE_NOTHING, not_running, "%s %s has ended; see: %s status %s", removal_noun(ended), name, client_command(), name);
+        if (!there && number)
+                return fail(CODE_NOT_FOUND, NULL, "no removal has the id or the target '%s'; see: %s history", name, client_command());
+        /* What it is of a card only the machine itself says. */
+        int r = there ? 0 : client_try_plan(bus, name, PLAN_USEC, &plan, &e);
+        if (r < 0)
+                return client_fail(r, &e);
+        return fail(CODE_NOTHING, not_running, "no removal of '%s' %s; see: %s status", name, what, client_command());
 }
 
 json_object *removals_running(json_object *removals) {
@@ -259,7 +285,7 @@ static void print_disturbed(json_object *removal) {
 }
 
 static void print_ended(json_object *removal, const char *leds) {
-        bool restores = streq_ptr(json_str(removal, "kind"), "restore");
+        bool restores = streq_ptr(json_str(removal, "kind"), "restore"), test = json_has(json_get(removal, "plan"), "self_test") || json_has(removal, "self_test");
         const struct {
                 const char *outcome;
                 Color color;
@@ -267,9 +293,9 @@ static void print_ended(json_object *removal, const char *leds) {
         } outcomes[] = {
                 { "safe", COLOR_GOOD, "safe to pull" },
                 { "released", COLOR_GOOD, "released" },
-                { "restored", COLOR_WARN, "not removed" },
+                { "restored", COLOR_WARN, test ? "not passed" : "not removed" },
                 { "refused", COLOR_BAD, "refused, nothing was touched" },
-                { "nothing", COLOR_NONE, restores ? "nothing to restore" : "nothing to remove" },
+                { "nothing", COLOR_NONE, restores ? "nothing to restore" : test ? "nothing to test" : "nothing to remove" },
                 { "stuck", COLOR_BAD, "STUCK, needs attention" },
                 { "interrupted", COLOR_WARN, "interrupted by a reboot" },
                 { "rebuilt", COLOR_GOOD, "rebuilt" },

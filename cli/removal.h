@@ -40,6 +40,9 @@ uint64_t removal_took(json_object *entry);
  * does. `slots` as client_objects() gives them. Owned by `removals`. */
 json_object *removal_find(json_object *removals, json_object *slots, const char *name);
 
+/* No removal that this name means "is running" (`what`): says so, or that there is nothing of this name. CODE_NOTHING or CODE_NOT_FOUND. */
+ExitCode removal_fail_none(sd_bus *bus, json_object *slots, const char *name, const char *what);
+
 /* Those that have not ended. New reference. */
 json_object *removals_running(json_object *removals);
 

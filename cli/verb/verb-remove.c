@@ -29,7 +29,7 @@ static ExitCode ask_serials(const Args *a, json_object **ret_plan, char **ret) {
 }
 
 /* What somebody says yes to is what is done: the request goes out with the digest of the plan that he was shown. A plan that cannot be carried
- * out needs no question: the request says why, as everywhere. So does one that joins a removal that runs. */
+ * out needs no question: the request says why, as everywhere. */
 static ExitCode confirm(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret), json_object **ret_plan, bool *ret_yes) {
         ExitCode code = *ret_plan ? CODE_DONE : ask_plan(a, ask, ret_plan);
         *ret_yes = code == CODE_DONE && (!streq_ptr(json_str(*ret_plan, "verdict"), "ready") || confirm_plan(*ret_plan, a));
@@ -57,6 +57,10 @@ ExitCode remove_prepare(const Args *a, Args *with, RemoveAnswers *answers) {
         bool yes;
 
         *with = *a;
+        if (confirm_can_ask(a) && !a->digest && ask_joins(a, "remove", &answers->digest)) {
+                with->digest = answers->digest;
+                return CODE_DONE;
+        }
         if (streq_ptr(a->sanitize, "yes") && output.json == JSON_OFF && isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
                 code = ask_serials(a, &answers->plan, &answers->serials);
                 if (code != CODE_DONE)
@@ -77,6 +81,7 @@ ExitCode remove_prepare(const Args *a, Args *with, RemoveAnswers *answers) {
 void remove_answers_done(RemoveAnswers *answers) {
         json_object_put(answers->plan);
         free(answers->serials);
+        free(answers->digest);
 }
 
 ExitCode verb_remove(const Args *a) {
@@ -91,12 +96,15 @@ ExitCode verb_remove(const Args *a) {
 
 ExitCode verb_restore(const Args *a) {
         _cleanup_json_ json_object *plan = NULL;
+        _cleanup_free_ char *digest = NULL;
         Args with = *a;
         bool yes;
 
         if (a->dry_run)
                 return plan_only(a, "restore --dry-run", client_plan_restore);
-        if (confirm_can_ask(a) && !a->digest) {
+        if (confirm_can_ask(a) && !a->digest && ask_joins(a, "restore", &digest))
+                with.digest = digest;
+        else if (confirm_can_ask(a) && !a->digest) {
                 ExitCode code = confirm(a, client_plan_restore, &plan, &yes);
                 if (code != CODE_DONE)
                         return code;
@@ -107,15 +115,15 @@ ExitCode verb_restore(const Args *a) {
 }
 
 /* The object path of the running removal that a name means; NULL when only the daemon can tell. */
-static ExitCode find_path(sd_bus *bus, const char *name, char **ret) {
-        _cleanup_json_ json_object *slots = NULL, *removals = NULL, *running = NULL;
+static ExitCode find_path(sd_bus *bus, const char *name, json_object **ret_slots, char **ret) {
+        _cleanup_json_ json_object *removals = NULL, *running = NULL;
 
-        ExitCode code = client_objects(bus, &slots, &removals);
+        ExitCode code = client_objects(bus, ret_slots, &removals);
         if (code != CODE_DONE)
                 return code;
 
         running = removals_running(removals);
-        json_object *found = removal_find(running, slots, name);
+        json_object *found = removal_find(running, *ret_slots, name);
         if (found && sd_bus_path_encode(BUS_REMOVAL_PREFIX, json_str(found, "id"), ret) < 0)
                 return fail_memory();
         return CODE_DONE;
@@ -130,13 +138,13 @@ static ExitCode requested(sd_bus *bus, const char *path) {
 }
 
 /* What a cancel would find: the steps that were begun, last first, each with its way back. */
-static ExitCode cancel_dry(sd_bus *bus, const char *path) {
+static ExitCode cancel_dry(sd_bus *bus, const Args *a, json_object *slots, const char *path) {
         _cleanup_json_ json_object *removal = NULL, *properties = NULL;
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_free_ char *id = path ? bus_name_of_path(path) : NULL;
 
         if (!id)
-                return fail(CODE_NOTHING, NULL, "no removal of this name is running; see: %s status", client_command());
+                return removal_fail_none(bus, slots, a->target, "is running");
         int r = client_properties(bus, path, BUS_REMOVAL, &properties, &e);
         if (r < 0)
                 return client_fail(r, &e);
@@ -145,6 +153,7 @@ static ExitCode cancel_dry(sd_bus *bus, const char *path) {
         if (!json_flag(removal, "cancelable"))
                 return fail(CODE_BLOCKED, NULL, "%s %s cannot be cancelled any more; see: %s status %s", removal_noun(removal), id, client_command(), id);
 
+        output_keep();
         ExitCode code = removal_print(removal, NULL);
         json_object *steps = json_array(json_get(removal, "plan"), "steps");
         for (size_t i = (size_t) json_u64(removal, "step_index") + 1; output.json == JSON_OFF && i-- > 0;) {
@@ -152,10 +161,12 @@ static ExitCode cancel_dry(sd_bus *bus, const char *path) {
                 if (step)
                         printf("  would undo step %zu, %s: %s\n", i + 1, json_str(step, "name") ?: "?", json_str(step, "undo") ?: "nothing to do");
         }
+        output_release();
         return code;
 }
 
 ExitCode verb_cancel(const Args *a) {
+        _cleanup_json_ json_object *slots = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_free_ char *path = NULL;
         _cleanup_follow_ Follow f = { 0 };
@@ -164,11 +175,13 @@ ExitCode verb_cancel(const Args *a) {
         if (code == CODE_DONE)
                 code = follow_prepare(&f, bus);
         if (code == CODE_DONE)
-                code = find_path(bus, a->target, &path);
+                code = find_path(bus, a->target, &slots, &path);
         if (code == CODE_DONE && a->dry_run)
-                return cancel_dry(bus, path);
+                return cancel_dry(bus, a, slots, path);
         if (code == CODE_DONE)
                 code = client_cancel(bus, a);
+        if (code == CODE_NOTHING)
+                return removal_fail_none(bus, slots, a->target, "is running");
         if (code != CODE_DONE)
                 return code;
         if (a->no_wait || !path)

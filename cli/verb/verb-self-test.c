@@ -13,7 +13,11 @@
 #include "verbs.h"
 
 /* What somebody says yes to is what is done: the request goes out with the digest of that plan. */
-static ExitCode confirm(Args *a, json_object **ret_plan) {
+static ExitCode confirm(Args *a, json_object **ret_plan, char **ret_digest) {
+        if (ask_joins(a, "remove", ret_digest)) {
+                a->digest = *ret_digest;
+                return CODE_DONE;
+        }
         ExitCode code = ask_plan(a, client_plan, ret_plan);
         if (code != CODE_DONE || !streq_ptr(json_str(*ret_plan, "verdict"), "ready"))
                 return code;
@@ -116,8 +120,11 @@ static ExitCode tell(const Args *a, json_object *removal, json_object *restorati
         _cleanup_json_ json_object *report = NULL;
         ExitCode code = exit_code_of_test(removal, restoration);
 
-        if (code == CODE_NOTHING)
+        if (code == CODE_NOTHING) {
+                if (output.json == JSON_OFF)
+                        json_set_bool(removal, "self_test", true); /* there is no plan to say so */
                 return removal_report(removal, leds);
+        }
         if (output.json == JSON_OFF)
                 (void) removal_report(restoration ?: removal, restoration ? NULL : leds);
         if (output.json == JSON_OFF && !a->output && streq_ptr(json_str(removal, "outcome"), "refused"))
@@ -127,8 +134,11 @@ static ExitCode tell(const Args *a, json_object *removal, json_object *restorati
                 return code == CODE_DONE ? got : code;
         if (output.json != JSON_OFF)
                 print_json(report);
-        else
+        else {
+                output_keep();
                 print_report(report);
+                output_release();
+        }
         if (a->output)
                 got = write_report(a, report);
         return code == CODE_DONE ? got : code;
@@ -136,9 +146,16 @@ static ExitCode tell(const Args *a, json_object *removal, json_object *restorati
 
 ExitCode verb_self_test(const Args *a) {
         _cleanup_json_ json_object *plan = NULL, *removal = NULL, *restoration = NULL;
-        _cleanup_free_ char *leds = NULL;
+        _cleanup_free_ char *leds = NULL, *digest = NULL;
         Args with = *a;
         ExitCode code = CODE_DONE;
+
+        if (a->no_wait && a->with_power)
+                return fail(CODE_USAGE, NULL, "--no-wait and --with-power contradict each other: what was on the card is put back when its power is on again, and "
+                            "this command does that; such as: %s self-test %s --no-wait", client_command(), a->target);
+        if (a->no_wait && a->output)
+                return fail(CODE_USAGE, NULL, "--no-wait and --output contradict each other: there is a report when the test has ended; such as: %s self-test %s "
+                            "--no-wait", client_command(), a->target);
 
         /* Not when it is over: the report would be lost. */
         int w = a->output && !a->dry_run ? output_check_folder(a->output) : 0;
@@ -152,11 +169,13 @@ ExitCode verb_self_test(const Args *a) {
                 return code;
         }
         if (confirm_can_ask(a))
-                code = confirm(&with, &plan);
+                code = confirm(&with, &plan, &digest);
+        if (code == CODE_DONE && a->no_wait)
+                return ask_and_follow(&with, "self-test", client_remove);
         if (code == CODE_DONE)
                 code = ask_and_wait(&with, "self-test", client_remove, &removal, &leds);
         if (code == CODE_DETACHED && a->with_power && output.json == JSON_OFF)
-                fprintf(stderr, "when its power is on again, what was on it is put back by: %s restore %s\n", client_command(), a->target);
+                output_line(stderr, "when its power is on again, what was on it is put back by: %s restore %s\n", client_command(), a->target);
         if (code != CODE_DONE)
                 return code;
         if (is_powered(removal))

@@ -84,12 +84,12 @@ static ExitCode status_all(json_object *all) {
         return json_len(shown) > 0 ? CODE_DONE : CODE_NOTHING;
 }
 
-static ExitCode status_one(json_object *all, json_object *slots, const char *name) {
+static ExitCode status_one(sd_bus *bus, json_object *all, json_object *slots, const char *name) {
         _cleanup_json_ json_object *running = removals_running(all);
 
         json_object *found = removal_find(running, slots, name) ?: removal_find(all, slots, name);
         if (!found)
-                return fail(CODE_NOT_FOUND, NULL, "no removal has the id or the target '%s'; see: %s history", name, client_command());
+                return removal_fail_none(bus, slots, name, "is running or on record");
 
         /* A question that was answered is a success, whatever the answer. */
         (void) removal_print(found, NULL);
@@ -107,5 +107,5 @@ ExitCode verb_status(const Args *a) {
                 code = collect(bus, removals, &all);
         if (code != CODE_DONE)
                 return code;
-        return a->target ? status_one(all, slots, a->target) : status_all(all);
+        return a->target ? status_one(bus, all, slots, a->target) : status_all(all);
 }

@@ -38,7 +38,7 @@ ExitCode verb_hook_test(const Args *a);
 /* What somebody at a terminal has said yes to, and what he typed for it: `with` borrows from it. */
 typedef struct RemoveAnswers {
         json_object *plan;
-        char *serials;
+        char *serials, *digest;
 } RemoveAnswers;
 
 /* Asks what is to be asked before a removal, which is then asked for as `with` has it. */

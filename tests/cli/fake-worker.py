@@ -21,6 +21,7 @@ STATE = pathlib.Path(os.environ["SAFE_REMOVE_STATE_DIR"])
 ERRORS = {
     "?": ("malformed", "'?' is no name of a card; use a slot (2), an address (0000:0d:00.0) or a serial number (serial:0x1)"),
     "99": ("unknown", "there is no slot 99; the slots are 2, 3, 4, 5, 6, 7, 8"),
+    "mem99": ("unknown", "there is no memory device mem99 here; there are: mem1, mem2"),
     "region9": ("ambiguous", "region9 is on more than one card: slot 2 (serial 0x1), slot 3 (serial 0x2)"),
     "0000:00:1f.0": ("no-slot", "0000:00:1f.0 is not in a slot that can be removed"),
 }
@@ -407,6 +408,12 @@ def find_slot():
     say(type="found", slot=find(request), port=plan_of(find(request), request)["slot"]["port"])
 
 
+def rights():
+    request = hear()
+    plan = plan_of(find(request), request)
+    say(type="rights", actions=["remove"], slots=[plan["slot"]["name"]], serial=plan["card"]["serial"], holders=0, digest=plan["digest"])
+
+
 def light():
     request = hear()
     slot = [slot for slot in machine()["slots"] if slot["port"] == request["port"]][0]
@@ -427,4 +434,4 @@ def certificates():
         pruned=1 if altered else 0, problems=problems)
 
 
-{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "test-report": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "stays": stays, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "find": find_slot, "light": light, "certificates": certificates}[sys.argv[1]]()
+{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "test-report": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "stays": stays, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "find": find_slot, "light": light, "rights": rights, "denied": hear, "certificates": certificates}[sys.argv[1]]()

@@ -126,16 +126,42 @@ def test_confirmation(bus):
     expect(t.finish() == 5 and "Go ahead" not in t.output, t.output)
 
 
+def test_nothing_of_that_name(bus):
+    """Whoever names a card or a slot that is not there hears the same of every verb."""
+    for verb in ("show", "plan", "explain", "holders", "remove", "restore", "self-test", "replace", "cancel", "status", "verify", "locate"):
+        r = bus.run(verb, "mem99")
+        expect(r.returncode == 3 and r.stdout == "" and r.stderr.rstrip().endswith("there are: mem1, mem2; see: safe-remove list"), f"{verb}: {r}")
+        if verb in ("cancel", "locate", "remove"):
+            r = bus.run(verb, "mem99", "--dry-run")
+            expect(r.returncode == 3 and "see: safe-remove list" in r.stderr, f"{verb} --dry-run: {r}")
+    r = bus.run("inhibit", "--what=99", "true")
+    expect(r.returncode == 3 and r.stderr.endswith("there are: 2 3 4 5 6 7 8; see: safe-remove list\n"), f"inhibit: {r}")
+    # A number may be that of a removal, too.
+    for verb in ("cancel", "status"):
+        r = bus.run(verb, "99")
+        expect((r.returncode, r.stderr) == (3, "safe-remove: no removal has the id or the target '99'; see: safe-remove history\n"), f"{verb}: {r}")
+        # It is there, and has nothing to tell of.
+        r = bus.run(verb, "8")
+        expect(r.returncode == 2 and f"no removal of '8' is running{' or on record' if verb == 'status' else ''}; see: safe-remove status" in r.stderr, f"{verb}: {r}")
+    for argv in (["plan", "4"], ["holders", "4"], ["holders", "4", "--json"], ["remove", "4"], ["self-test", "4"], ["replace", "4"]):
+        expect(bus.run(*argv).returncode == 2, f"{argv} of an empty slot")
+
+
 def test_no_wait(bus):
     text = bus.run("remove", "7", "--no-wait")
     expect(text.returncode == 0 and "started; see: safe-remove status 7\n" in text.stdout, text.stdout + text.stderr)
     wait_running(bus, "7")
+    joins = bus.run("remove", "7", "--no-wait").stdout
+    expect("is running already, step 2/6 offline-memory; see: safe-remove status 7\n" in joins, joins)
     again = json.loads(bus.run("remove", "7", "--no-wait", "--json").stdout)
     expect(again["schema"] == "safe-remove/removal/1" and again["slot"] == "7" and again["outcome"] in ("", None), again)
     asked = json.loads(bus.run("cancel", "7", "--no-wait", "--json").stdout)
     expect(asked["id"] == again["id"], asked)
     wait_for(lambda: status(bus, "7")["state"] == "ended", "the cancelled removal's end")
     expect(status(bus, "7")["code"] == "cancelled", status(bus, "7"))
+    test = bus.run("self-test", "7", "--no-wait")
+    expect(test.returncode == 0 and "self-test " in test.stdout and "started; see: safe-remove status 7\n" in test.stdout, test)
+    wait_for(lambda: status(bus, "7")["outcome"] == "tested", "the test's end")
 
 
 def test_monitor(bus):
@@ -376,7 +402,7 @@ def main():
     bus = Bus(*sys.argv[1:4])
     try:
         bus.start_daemon()
-        for test in (test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
+        for test in (test_nothing_of_that_name, test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
                      test_metrics, test_replace, test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)

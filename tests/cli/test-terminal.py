@@ -11,14 +11,32 @@ from bus import HERE, Bus, Terminal
 
 FOLDER = HERE / "transcripts"
 HOST = os.uname().nodename
+NUMBER = re.compile(r"(self-test|[Rr]emoval|restoration) \d+")
+WHOSE = re.compile(r"^((?:USER|PID) +)\S+", re.MULTILINE)
 ESCAPE = re.compile(r"\033\[[0-9;]*m")
 
 # What may be wider than the terminal: a command, which is copied as a whole, and a word that would have to be cut.
-COMMAND = re.compile(r"^ *(remedy:|Run it:|Next:|More:|echo |restart |systemctl |kill )")
+COMMAND = re.compile(r"^ *(remedy:|Run it:|There:|Next:|More:|echo |restart |systemctl |kill )")
 
 PLAIN = {"NO_COLOR": "1"}
 LOOKS = [("overview", []), ("list", ["list"]), ("show", ["show", "2"]), ("plan", ["plan", "2"]), ("plan-blocked", ["plan", "3"]), ("explain", ["explain", "3"]),
          ("verify", ["verify", "3"]), ("error", ["plan", "99"]), ("misspelt", ["remvoe", "2"])]
+ROOT = os.geteuid() == 0
+BACKUP = """#!/bin/sh
+case $1 in
+query) echo the backup runs until six, and would have to begin anew; exit 3 ;;
+pre|undo|post|restore) exit 0 ;;
+esac
+exit 2
+"""
+# On a terminal of 40 columns alone, in this order.
+NARROW = [("locate", ["locate", "7"]), ("locate-off", ["locate", "7", "--off"]), ("locate-dry", ["locate", "7", "--dry-run"]), ("locate-unknown", ["locate", "mem99"]),
+          ("inhibit-dry", ["inhibit", "--dry-run", "--what=2", "--why=the weekly copy", "rsync", "-a", "/srv", "/backup"]),
+          ("inhibit-unknown", ["inhibit", "--what=99", "true"]), ("policy-check", ["policy", "check", "bad.conf"]), ("policy-misspelt", ["policy", "relod"]),
+          ("self-test", ["self-test", "2", "-y"]), ("self-test-nothing", ["self-test", "4", "-y"]), ("self-test-refused", ["self-test", "3", "-y"]),
+          ("self-test-no-wait", ["self-test", "2", "-y", "--no-wait", "--with-power"]), ("replace-no-wait", ["replace", "2", "--no-wait"]),
+          ("replace", ["replace", "2", "-y", "--wait=0"]), ("simulate", ["simulate", "ram2.root"]), ("simulate-plan", ["simulate", "ram2.root", "plan", "0"]),
+          ("simulate-remove", ["simulate", "ram2.root", "remove", "2"]), ("snapshot", ["simulate", "ram2.root", "snapshot", "--output=again.root"])]
 RECORDS = [("status", ["status"]), ("history", ["history"]), ("certificate", ["certificate", "1"]), ("overview-after", [])]
 
 
@@ -46,13 +64,16 @@ class Transcripts:
             self.wrong.append(name)
             print(f"== {name}\n-- got\n{text}-- want {path}", file=sys.stderr)
 
-    def terminal(self, argv, columns, **env):
-        t = Terminal(self.bus, *argv, columns=columns, rows=24, env={**self.bus.env, "PAGER": "cat", **env})
+    def terminal(self, argv, columns, program=None, **env):
+        t = Terminal(self.bus, *argv, columns=columns, rows=24, env={**self.bus.env, "PAGER": "cat", **env}, program=program)
         code = t.finish()
         return f"{screen(t.output)}--- exit {code}\n"
 
-    def look(self, name, argv, columns, **env):
-        text = self.terminal(argv, columns, **env)
+    def look(self, name, argv, columns, program=None, **env):
+        text = self.terminal(argv, columns, program, **env)
+        if name.startswith("narrow-"):
+            text = WHOSE.sub(r"\1N", NUMBER.sub(r"\1 N", text))
+        text = text.replace(str(self.bus.folder), "/FOLDER").replace(str(self.bus.cli), "safe-remove")
         for line in ESCAPE.sub("", text).split("\n"):
             short = len(line) <= columns or COMMAND.match(line) or len(line.split()[-1]) + 8 > columns // 2
             if not short:
@@ -67,6 +88,27 @@ def looks(x):
     x.look("list-color", ["list"], 80)
     x.look("list-wide", ["list"], 130, **PLAIN)
     x.look("list-columns", ["list"], 130, COLUMNS="40", **PLAIN)
+
+
+def narrow(x):
+    """What is newer than those of two widths, where it is hardest: in a folder with what is named there."""
+    folder = pathlib.Path(x.bus.folder)
+    env = {**PLAIN, "SAFE_REMOVE_WORKER": os.environ["REAL_WORKER"], "SAFE_REMOVE_CONFIG_DIRS": str(folder / "etc")}
+    (folder / "bad.conf").write_text("[Removal]\nGraceSecs=3\nGraceSec=long\n")
+    (folder / "50-mine").write_text(BACKUP)
+    (folder / "50-mine").chmod(0o755)
+    (folder / "ram2.root").write_bytes((HERE.parent / "roots/ram2.root").read_bytes())
+    folder.chmod(0o755)
+    os.chdir(folder)
+    for name, argv in NARROW:
+        x.look(f"narrow-{name}", argv, 40, **env)
+    inhibit = ["inhibit", "--what=2 serial:0x1", "--who=backup", "--why=the weekly copy of the databases"]
+    x.look("narrow-inhibitors", [*inhibit, x.bus.cli, "inhibitors"], 40, **env)
+    if ROOT:
+        x.look("narrow-hook-test", ["hook-test", "./50-mine"], 40, **env)
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", x.bus.cli]
+        for name, argv in (("remove", ["remove", "7", "-y"]), ("locate", ["locate", "7"]), ("inhibit", ["inhibit", "true"])):
+            x.look(f"narrow-denied-{name}", argv, 40, [*nobody, argv[0], "--no-ask-password", *argv[1:]], **env)
 
 
 def no_color(x):
@@ -110,9 +152,10 @@ def interrupted(x):
 
 
 def two_at_once(x):
-    """The second one joins the removal that the first has left; a third cancels it for both."""
-    second = Terminal(x.bus, "remove", "7", "-y", columns=80, rows=24, env={**x.bus.env, **PLAIN})
-    second.wait_for("started")
+    """The second one joins the removal that the first has left, which begins nothing that it would be asked about; a third cancels it for both."""
+    second = Terminal(x.bus, "remove", "7", columns=80, rows=24, env={**x.bus.env, **PLAIN})
+    second.wait_for("leaves it running")
+    x.compare("two-joined", re.sub(r"(removal) \d+", r"\1 N", screen(second.output)))
     other = Terminal(x.bus, "remove", "7", "--grace=3", "-y", columns=80, rows=24, env={**x.bus.env, **PLAIN})
     code = other.finish()
     x.compare("two-other-options", re.sub(r"([Rr]emoval) \d+", r"\1 N", f"{screen(other.output)}--- exit {code}\n"))
@@ -164,7 +207,7 @@ def pager(x):
 
 def main():
     update = "--update" in sys.argv
-    bus = Bus(*sys.argv[1:4])
+    bus = Bus(*map(os.path.abspath, sys.argv[1:4]))
     x = Transcripts(bus, update)
     try:
         bus.start_daemon()
@@ -181,6 +224,7 @@ def main():
             for name, argv in RECORDS:
                 # Each of them is of slot 6; numbers and times are those of this run.
                 x.look(f"{name}-{columns}", argv if name != "certificate" else ["certificate"], columns, **PLAIN)
+        narrow(x)
     except BaseException:
         print(bus.log(), file=sys.stderr)
         raise
