@@ -393,11 +393,11 @@ static const Verb no_verb = { .name = "" };
 
 /* What somebody wants who asks for it all the same. */
 static const struct {
-        const char *verb, *option, *instead;
+        const char *verb, *option, *hint;
 } instead[] = {
-        { .verb = "metrics", .option = "json", .instead = "it has the one form that Prometheus reads; the same as JSON: safe-remove list, plan, history --json" },
-        { .verb = "watch", .option = "json", .instead = "it is for people; the same as JSON: safe-remove monitor --json" },
-        { .verb = "replace", .option = "no-wait", .instead = "waiting for the new card is what it does; without that it is 'safe-remove remove TARGET --no-wait', and 'safe-remove restore "
+        { .verb = "metrics", .option = "json", .hint = "it has the one form that Prometheus reads; the same as JSON: safe-remove list, plan, history --json" },
+        { .verb = "watch", .option = "json", .hint = "it is for people; the same as JSON: safe-remove monitor --json" },
+        { .verb = "replace", .option = "no-wait", .hint = "waiting for the new card is what it does; without that it is 'safe-remove remove TARGET --no-wait', and 'safe-remove restore "
           "TARGET' when the card is in" },
 };
 
@@ -422,7 +422,7 @@ static ExitCode check_options(const Verb *verbs, const Verb *verb, const bool se
                         return fail_without_verb(verbs, &option_rows[i]);
                 for (size_t k = 0; k < ELEMENTSOF(instead); k++)
                         if (streq(verb->name, instead[k].verb) && streq(option_rows[i].name, instead[k].option))
-                                return fail(CODE_USAGE, NULL, "'%s' has no option '--%s': %s", verb->name, option_rows[i].name, instead[k].instead);
+                                return fail_with_hint(CODE_USAGE, NULL, instead[k].hint, "'%s' has no option '--%s'", verb->name, option_rows[i].name);
                 return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'; 'safe-remove %s --help' lists those it has", verb->name,
                             option_rows[i].name, verb->name);
         }

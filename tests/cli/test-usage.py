@@ -73,7 +73,7 @@ WRONG = [
     (["--what=2"], "'--what' needs a verb, such as: safe-remove inhibit --what=all|NAMES rsync -a /srv /backup; "),
     (["locate", "7", "--for=0"], "--for wants a whole number from 1 to 3600, not '0'"),
     (["watch", "--no-legend"], "'watch' has no option '--no-legend'; 'safe-remove watch --help' lists those it has"),
-    (["replace", "2", "--no-wait"], "'replace' has no option '--no-wait': waiting for the new card is what it does; without that it is 'safe-remove remove TARGET"),
+    (["replace", "2", "--no-wait"], "'replace' has no option '--no-wait'; waiting for the new card is what it does; without that it is 'safe-remove remove TARGET"),
     (["self-test", "2", "--no-wait", "--with-power"], "--no-wait and --with-power contradict each other"),
     (["self-test", "2", "--no-wait", "-o", "x"], "--no-wait and --output contradict each other"),
     (["policy", "reload", "x"], "'x' is one too many: safe-remove policy reload"),
