@@ -86,10 +86,10 @@ def declared_later(lab):
     lab.write(f"{folder}/removal.conf", "[X-SafeRemove]\nOnRemove=freeze\n")
     lab.cleanup(lambda: lab.sh(f"rm -rf {folder}; systemctl daemon-reload"))
     lab.sh("systemctl daemon-reload")
-    go = removal.drill(lab, "before-freeze-holders")
+    go = removal.drill(lab, "after-hold")  # a step that has nothing to do yet would not stand still
     number = removal.last_id(lab) + 1
     lab.spawn("remove", "safe-remove remove 2 --yes")
-    removal.wait_for_record(lab, number, '"ev":"do","n":1', 90)
+    removal.wait_for_record(lab, number, '"ev":"do","n":0', 90)
     late = lab.keeper(ram.node, mib=8, name="late")
     lab.sh(go)
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
