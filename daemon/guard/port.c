@@ -126,6 +126,12 @@ static void keep_found(Port *p, uint64_t usec) {
         set_timer(p, usec);
 }
 
+/* Meanwhile; or its port is gone. */
+static void on_given_by_others(Port *p) {
+        port_settle(p, PORT_FREE);
+        (void) port_tell(p->world, SOURCE_LET_GO, p->port, "somebody else has given it back");
+}
+
 /* Whoever was at it has come to an end. */
 static void on_hung(Port *p, bool held) {
         bool again = p->again && !p->world->leaving;
@@ -155,7 +161,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
         else if (p->state == PORT_HANGING)
                 on_hung(p, held);
         else if (p->state == PORT_HELD && !held)
-                port_settle(p, PORT_FREE); /* somebody has given it back meanwhile, or its port is gone */
+                on_given_by_others(p);
         else if (p->state == PORT_HELD && p->back)
                 port_give_back(p, p->back, false);
         else if (p->state == PORT_HELD && !port_is_claimed(p)) {

@@ -14,7 +14,7 @@ typedef enum SourceEventKind {
         SOURCE_BUTTON_MISSED,          /* port: nobody told, but the slot looks as if its button had been pressed */
         SOURCE_BUTTON_CANCELLED,       /* port */
         SOURCE_GIVEN_BACK,             /* port: the guard has given a slot back that nobody wanted; text: why */
-        SOURCE_LET_GO,                 /* port: the guard has given a slot back as it was asked to, or for a press that was called off */
+        SOURCE_LET_GO,                 /* port: the guard has given a slot back as it was asked to, or for a press that was called off; or somebody else has */
         SOURCE_REMOVAL_REQUESTED,      /* bdf */
         SOURCE_REQUEST_UNSERVED,       /* text: a firmware request for a device that is in no slot */
         SOURCE_MEMORY_CAME,            /* kmem has added the memory of a dax device */

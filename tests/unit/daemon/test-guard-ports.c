@@ -265,6 +265,21 @@ static void test_press(void) {
         check_told(NULL);
 }
 
+/* It is held no more, and nobody has said so. */
+static void test_given_by_others(void) {
+        CHECK_INT(setenv("SAFE_REMOVE_CLAIM_SEC", "1", 1), 0);
+        begin();
+        press_and_hold();
+        CHECK_INT(unsetenv("SAFE_REMOVE_CLAIM_SEC"), 0);
+        kernel = DRIVEN;
+        marked = false;
+        for (unsigned looks = 0; looks < 60 && !told; looks++)
+                (void) sd_event_run(event, USEC_PER_SEC);
+        check_told("let-go");
+        CHECK_INT(work, 0);
+        CHECK(!watched);
+}
+
 /* The second press: before the claim the guard's, after it the removal's. */
 static void test_second_press(void) {
         begin();
@@ -833,6 +848,7 @@ static void test_yielded_long_ago(void) {
 int main(void) {
         CHECK(sd_event_new(&event) >= 0);
         test_press();
+        test_given_by_others();
         test_second_press();
         test_claimed_over_a_restart();
         test_yielded();
