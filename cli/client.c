@@ -273,6 +273,12 @@ int client_try_plan(sd_bus *bus, const char *target, uint64_t usec, json_object 
         return try_plan(bus, "PlanRemoval", &(Args) { .target = target, .n_targets = 1 }, usec, ret, reterr);
 }
 
+int client_try_name(sd_bus *bus, const char *target, sd_bus_error *reterr) {
+        _cleanup_json_ json_object *plan = NULL;
+
+        return try_plan(bus, "PlanRestore", &(Args) { .target = target, .n_targets = 1 }, CALL_USEC, &plan, reterr);
+}
+
 ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {
         return call_for_plan(bus, a->n_targets > 1 ? "PlanSeveral" : "PlanRemoval", a, ret);
 }

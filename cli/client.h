@@ -33,6 +33,9 @@ ExitCode client_test_report(sd_bus *bus, const char *id, json_object **ret);
 /* The same, quietly: negative errno. */
 int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr);
 
+/* Whether a name means a card or slot: 0, or the daemon's words. No holder is looked for and no hook is asked, as for a plan of a removal. */
+int client_try_name(sd_bus *bus, const char *target, sd_bus_error *reterr);
+
 /* The plan of removing one card, quietly, within that time. */
 int client_try_plan(sd_bus *bus, const char *target, uint64_t usec, json_object **ret, sd_bus_error *reterr);
 

@@ -13,7 +13,6 @@ enum {
 };
 
 #define SCHEMA "safe-remove/removal/1"
-#define PLAN_USEC (120 * USEC_PER_SEC)
 
 /* The plan is a document of its own; on the bus it travels as text. */
 static json_object *plan_of(json_object *removal) {
@@ -163,7 +162,7 @@ json_object *removal_find(json_object *removals, json_object *slots, const char 
 
 ExitCode removal_fail_none(sd_bus *bus, json_object *slots, const char *name, const char *what) {
         static const char not_running[] = "org.saferemove1.Error.NotRunning";
-        _cleanup_json_ json_object *plan = NULL, *ended = NULL;
+        _cleanup_json_ json_object *ended = NULL;
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         const char *slot = slot_of_name(name);
         bool there = json_find(slots, "name", slot) != NULL, number = *name && strspn(name, "0123456789") == strlen(name);
@@ -175,7 +174,7 @@ ExitCode removal_fail_none(sd_bus *bus, json_object *slots, const char *name, co
         if (!there && number)
                 return fail(CODE_NOT_FOUND, NULL, "no removal has the id or the target '%s'; see: %s history", name, client_command());
         /* What it is of a card only the machine itself says. */
-        int r = there ? 0 : client_try_plan(bus, name, PLAN_USEC, &plan, &e);
+        int r = there ? 0 : client_try_name(bus, name, &e);
         if (r < 0)
                 return client_fail(r, &e);
         return fail(CODE_NOTHING, not_running, "no removal of '%s' %s; see: %s status", name, what, client_command());

@@ -27,7 +27,7 @@ ERRORS = {
 }
 # Who asks is root in what is recorded, whoever runs the test; what is found out of him goes by the slot.
 ASKER = {"2": {"unit": "backup.service"}, "5": {"session": "12"}, "7": {"session": "c3", "unit": "session-c3.scope"}}
-TARGETS = {"mem1": "2", "serial:0x1": "2", "0000:0d:00.0": "2"}
+TARGETS = {"mem1": "2", "region8": "8", "serial:0x1": "2", "0000:0d:00.0": "2"}
 
 
 PROBES = [
@@ -389,6 +389,7 @@ def real_worker():
 
 def plan():
     request = hear()
+    (STATE / "planned").touch()
     document(request, plan_of(find(request), request))
 
 

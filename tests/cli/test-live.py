@@ -126,6 +126,15 @@ def test_confirmation(bus):
     expect(t.finish() == 5 and "Go ahead" not in t.output, t.output)
 
 
+def test_name_without_a_plan(bus):
+    """What a name means is found out without a look for holders, and without the hooks that a plan asks."""
+    planned = bus.state / "planned"
+    planned.unlink(missing_ok=True)
+    for verb in ("status", "cancel"):
+        r = bus.run(verb, "region8")
+        expect(r.returncode == 2 and "no removal of 'region8' is running" in r.stderr and not planned.exists(), f"{verb}: {r}")
+
+
 def test_nothing_of_that_name(bus):
     """Whoever names a card or a slot that is not there hears the same of every verb."""
     for verb in ("show", "plan", "explain", "holders", "remove", "restore", "self-test", "replace", "cancel", "status", "verify", "locate"):
@@ -402,7 +411,7 @@ def main():
     bus = Bus(*sys.argv[1:4])
     try:
         bus.start_daemon()
-        for test in (test_nothing_of_that_name, test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
+        for test in (test_nothing_of_that_name, test_name_without_a_plan, test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
                      test_metrics, test_replace, test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)
