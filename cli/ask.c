@@ -20,24 +20,39 @@ static json_object *ask_running(sd_bus *bus, json_object **ret_slots) {
         return removals_running(removals);
 }
 
-bool ask_joins(const Args *a, const char *kind, char **ret_digest) {
-        _cleanup_json_ json_object *slots = NULL, *running = NULL;
-        _cleanup_bus_ sd_bus *bus = NULL;
+/* Another host's is one more login: what was found out over it and what is asked for next share it. */
+static sd_bus *kept;
+
+static json_object *find_joined(const Args *a, json_object *running, json_object *slots) {
         json_object *joined = NULL;
 
-        if (client_open(&bus) >= 0)
-                running = ask_running(bus, &slots);
         for (size_t i = 0; i < a->n_targets; i++) {
                 json_object *found = removal_find(running, slots, a->targets[i]);
                 if (!found || (joined && found != joined))
-                        return false;
+                        return NULL;
                 joined = found;
         }
+        return joined;
+}
+
+ExitCode ask_joins(const Args *a, const char *kind, char **ret_digest) {
+        _cleanup_json_ json_object *slots = NULL, *running = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        if (a->force || a->sanitize || a->ignore_inhibitors)
+                return CODE_DONE;
+        ExitCode code = client_connect_for_details(&bus);
+        if (code != CODE_DONE)
+                return code;
+        running = ask_running(bus, &slots);
+        json_object *joined = find_joined(a, running, slots);
         const char *digest = json_str(joined, "digest");
-        if (!digest || !*digest || !streq_ptr(json_str(joined, "kind"), kind))
-                return false;
+        if (!digest || !*digest || !streq_ptr(json_str(joined, "kind"), kind)) {
+                kept = TAKE_PTR(bus);
+                return CODE_DONE;
+        }
         *ret_digest = strdup(digest);
-        return *ret_digest != NULL;
+        return *ret_digest ? CODE_DONE : fail_memory();
 }
 
 /* "is running already, step 2/6 offline-memory", or "started". Newly allocated. */
@@ -240,9 +255,9 @@ ExitCode exit_code_of_plan(json_object *plan) {
 }
 
 ExitCode ask_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret), json_object **ret) {
-        _cleanup_bus_ sd_bus *bus = NULL;
+        _cleanup_bus_ sd_bus *bus = TAKE_PTR(kept);
 
-        ExitCode code = client_connect_for_details(&bus);
+        ExitCode code = bus ? CODE_DONE : client_connect_for_details(&bus);
         return code == CODE_DONE ? ask(bus, a, ret) : code;
 }
 

@@ -11,8 +11,9 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
 ExitCode ask_and_wait(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path), json_object **ret, char **ret_leds);
 
 /* Whether one that runs is of the same kind ("remove", "restore") and of all that is meant: then the same wish joins it, and nothing is begun that somebody would have
- * to be asked about. Its digest, newly allocated, goes with the wish: should it end just now, another one is begun by the same plan alone. */
-bool ask_joins(const Args *a, const char *kind, char **ret_digest);
+ * to be asked about. *ret_digest (newly allocated, NULL where none is) goes with the wish: should it end just now, another one is begun by the same plan alone. What
+ * is forced or erased, and who is passed over, somebody is always asked about. The next ask_plan goes over the same connection. */
+ExitCode ask_joins(const Args *a, const char *kind, char **ret_digest);
 
 /* By its verdict, and CODE_VETOED where whatever is in the way is somebody's wish, which ends when he says so. */
 ExitCode exit_code_of_plan(json_object *plan);

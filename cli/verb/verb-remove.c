@@ -57,9 +57,11 @@ ExitCode remove_prepare(const Args *a, Args *with, RemoveAnswers *answers) {
         bool yes;
 
         *with = *a;
-        if (confirm_can_ask(a) && !a->digest && ask_joins(a, "remove", &answers->digest)) {
+        if (confirm_can_ask(a) && !a->digest)
+                code = ask_joins(a, "remove", &answers->digest);
+        if (code != CODE_DONE || answers->digest) {
                 with->digest = answers->digest;
-                return CODE_DONE;
+                return code;
         }
         if (streq_ptr(a->sanitize, "yes") && output.json == JSON_OFF && isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
                 code = ask_serials(a, &answers->plan, &answers->serials);
@@ -102,14 +104,13 @@ ExitCode verb_restore(const Args *a) {
 
         if (a->dry_run)
                 return plan_only(a, "restore --dry-run", client_plan_restore);
-        if (confirm_can_ask(a) && !a->digest && ask_joins(a, "restore", &digest))
-                with.digest = digest;
-        else if (confirm_can_ask(a) && !a->digest) {
-                ExitCode code = confirm(a, client_plan_restore, &plan, &yes);
+        if (confirm_can_ask(a) && !a->digest) {
+                ExitCode code = ask_joins(a, "restore", &digest);
+                if (code == CODE_DONE && !digest)
+                        code = confirm(a, client_plan_restore, &plan, &yes);
                 if (code != CODE_DONE)
                         return code;
-                if (streq_ptr(json_str(plan, "verdict"), "ready"))
-                        with.digest = json_str(plan, "digest");
+                with.digest = digest ?: (streq_ptr(json_str(plan, "verdict"), "ready") ? json_str(plan, "digest") : NULL);
         }
         return ask_and_follow(&with, "restoration", client_restore);
 }

@@ -14,11 +14,12 @@
 
 /* What somebody says yes to is what is done: the request goes out with the digest of that plan. */
 static ExitCode confirm(Args *a, json_object **ret_plan, char **ret_digest) {
-        if (ask_joins(a, "remove", ret_digest)) {
+        ExitCode code = ask_joins(a, "remove", ret_digest);
+        if (code != CODE_DONE || *ret_digest) {
                 a->digest = *ret_digest;
-                return CODE_DONE;
+                return code;
         }
-        ExitCode code = ask_plan(a, client_plan, ret_plan);
+        code = ask_plan(a, client_plan, ret_plan);
         if (code != CODE_DONE || !streq_ptr(json_str(*ret_plan, "verdict"), "ready"))
                 return code;
         if (!confirm_plan(*ret_plan, a))

@@ -126,6 +126,36 @@ def test_confirmation(bus):
     expect(t.finish() == 5 and "Go ahead" not in t.output, t.output)
 
 
+def test_asks_whoever_forces(bus):
+    """Who joins what runs is asked nothing, unless he forces or erases, or passes over somebody: had it just ended, another one would begin."""
+    for option in (["--force=kill"], ["--ignore-inhibitors"], ["--sanitize=0x6"]):
+        started = bus.run("remove", "7", "--no-wait", *option)
+        expect(started.returncode == 0, f"{option}: {started}")
+        wait_running(bus, "7")
+        t = Terminal(bus, "remove", "7", *option)
+        t.wait_for("Go ahead? [y/N] ")
+        t.type(b"n\n")
+        expect(t.finish() == 5 and "not confirmed" in t.output, f"{option}: {t.output}")
+        expect(bus.run("cancel", "7").returncode == 0, f"cancel after {option}")
+
+
+def test_logs_in_once(bus):
+    """Up to the question there is one login, which may take a password."""
+    bridge = shutil.which("systemd-stdio-bridge")
+    if not bridge:
+        return
+    ssh = bus.folder / "ssh"
+    ssh.write_text(f"#!/bin/sh\necho login >> {bus.folder}/logins\nexec {bridge} --bus-path=unix:path={bus.folder}/bus\n")
+    ssh.chmod(0o755)
+    for argv in (["remove", "2"], ["self-test", "2"]):
+        (bus.folder / "logins").unlink(missing_ok=True)
+        t = Terminal(bus, *argv, "-H", "other", env={**bus.env, "SYSTEMD_SSH": str(ssh)})
+        t.wait_for("Go ahead? [y/N] ")
+        logins = (bus.folder / "logins").read_text()
+        t.type(b"n\n")
+        expect(t.finish() == 5 and logins == "login\n", f"{argv}: {logins}{t.output}")
+
+
 def test_name_without_a_plan(bus):
     """What a name means is found out without a look for holders, and without the hooks that a plan asks."""
     planned = bus.state / "planned"
@@ -411,7 +441,7 @@ def main():
     bus = Bus(*sys.argv[1:4])
     try:
         bus.start_daemon()
-        for test in (test_nothing_of_that_name, test_name_without_a_plan, test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
+        for test in (test_nothing_of_that_name, test_name_without_a_plan, test_asks_whoever_forces, test_logs_in_once, test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
                      test_metrics, test_replace, test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)
