@@ -3,6 +3,7 @@
  * nobody's name is left out, too. */
 #include <errno.h>
 
+#include "base/parse.h"
 #include "recorded/names-json.h"
 #include "recorded/names-private.h"
 
@@ -22,16 +23,44 @@ static void copy_keys(json_object *to, json_object *from, const char *const *key
                         json_set(to, *keys, json_ref(json_get(from, *keys)));
 }
 
+/* Serial numbers with commas between them, which have others in their place; what else it is, nobody knows. Newly allocated, or NULL. */
+static char *serials_of(Names *n, const char *text) {
+        _cleanup_json_ json_object *serials = json_object_new_array();
+        _cleanup_free_ char *copy = strdup(text);
+        char *rest = copy;
+        uint64_t number;
+
+        for (char *word; (word = strsep(&rest, ","));) {
+                _cleanup_json_ json_object *real = json_object_new_object();
+                if (parse_u64(word, &number) < 0)
+                        return strdup(WITHHELD);
+                json_set_str(real, "serial", word);
+                json_object *made = names_json(n, real);
+                if (!made)
+                        return NULL;
+                json_object_array_add(serials, made);
+        }
+        return json_joined(serials, "serial", ",");
+}
+
 /* Those that are a switch or a number, and those of few words. */
-static json_object *options_of(json_object *options) {
-        static const char *const words[] = { "sanitize", "self_test", NULL };
+static int set_options(Names *n, json_object *to, json_object *options) {
+        const char *sanitize = json_str(options, "sanitize"), *test = json_str(options, "self_test");
         json_object *kept = json_object_new_object();
 
+        json_set(to, "options", kept);
         json_object_object_foreach(options, key, value)
                 if (json_object_is_type(value, json_type_boolean) || json_object_is_type(value, json_type_int))
                         json_set(kept, key, json_ref(value));
-        copy_keys(kept, options, words);
-        return kept;
+        if (test && (streq(test, "held") || streq(test, "power")))
+                json_set_str(kept, "self_test", test);
+        if (!sanitize)
+                return 0;
+        _cleanup_free_ char *made = streq(sanitize, "yes") ? strdup(sanitize) : serials_of(n, sanitize);
+        if (!made)
+                return -ENOMEM;
+        json_set_str(kept, "sanitize", made);
+        return 0;
 }
 
 /* The same one as in /proc/sys/kernel/random/boot_id, which has dashes. */
@@ -56,8 +85,8 @@ static int set_more(Names *n, json_object *to, json_object *record) {
 
         if (json_has(record, "message"))
                 json_set_str(to, "message", WITHHELD);
-        if (json_object_is_type(options, json_type_object))
-                json_set(to, "options", options_of(options));
+        if (json_object_is_type(options, json_type_object) && set_options(n, to, options) < 0)
+                return -ENOMEM;
         if (json_has(by, "uid")) {
                 json_object *o = json_object_new_object();
                 json_set(o, "uid", json_ref(json_get(by, "uid")));
