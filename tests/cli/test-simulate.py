@@ -192,6 +192,15 @@ def interrupted(folder):
     assert {p.name for p in Path(folder).iterdir()} == before
 
 
+def every_number(folder):
+    """Whose every number is recorded, at that nobody can look; it ends, and we are told."""
+    machine = folder / "numbers.root"
+    machine.write_text("d\t/sys/bus\n" + "".join(f"d\t/proc/{os.getpid() + i}\n" for i in range(20000)) +
+                       "".join(f"d\t/proc/{i}\n" for i in range(1, os.getpid()) if i < 32768))
+    done = simulate(machine, "list")
+    assert done.returncode != 0 and "processes of the same numbers" in done.stderr, done
+
+
 def main():
     if subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
         done = simulate(ROOTS / "ram2.root", "list")
@@ -202,6 +211,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         unpacked(Path(folder))
         hostile(Path(folder))
+        every_number(Path(folder))
         interrupted(Path(folder))
 
 
