@@ -4,6 +4,7 @@
  * ones say nothing about the recorded machine. Needs no privileges where user namespaces are allowed; ends with 77, which meson understands as
  * "skipped", where they are not. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -15,6 +16,7 @@ enum {
         SKIPPED = 77,
         NOT_RUN = 127,
         KILLED = 128,
+        NUMBERS_MAX = 10000,    /* every number there is may be recorded */
 };
 
 static _Noreturn void end_as(pid_t pid) {
@@ -26,18 +28,31 @@ static _Noreturn void end_as(pid_t pid) {
         _exit(WIFSIGNALED(status) ? KILLED + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-/* A recorded process may have the number that we were given: then a child with another one does it, and we wait. */
+/* A recorded process may have the number that we were given: then a child with another one does it, and we wait. It says by a byte that it has one. */
 static int get_number(void) {
-        int r;
+        int r = sandbox_show_self();
 
-        while ((r = sandbox_show_self()) == -EEXIST) {
+        for (size_t tries = 0; r == -EEXIST && tries < NUMBERS_MAX; tries++) {
+                char byte = 0;
+                int has[2];
+                if (pipe2(has, O_CLOEXEC) < 0)
+                        return -errno;
                 pid_t parent = getpid(), pid = fork();
                 if (pid < 0)
                         return -errno;
-                if (pid > 0)
+                if (pid == 0) {
+                        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                                _exit(NOT_RUN);
+                        r = sandbox_show_self();
+                        if (r == -EEXIST || write(has[1], &byte, 1) != 1)
+                                _exit(NOT_RUN);
+                        return r;
+                }
+                close(has[1]);
+                if (read(has[0], &byte, 1) == 1)
                         end_as(pid);
-                if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-                        _exit(NOT_RUN);
+                close(has[0]);
+                (void) waitpid(pid, NULL, 0);
         }
         return r;
 }
@@ -67,6 +82,6 @@ int main(int argc, char *argv[]) {
                 return r == -EUSERS ? SKIPPED : EXIT_FAILURE;
         }
         r = run(argv + 2);
-        fprintf(stderr, "%s: %s\n", argv[2], strerror(-r));
+        fprintf(stderr, "%s: %s\n", argv[2], r == -EEXIST ? "every process has had the number of a recorded one" : strerror(-r));
         _exit(NOT_RUN);
 }
