@@ -176,6 +176,7 @@ int held_mark(json_object *args) {
         return r;
 }
 
+/* A newer version's mark stays, whoever gives the slot back: it says nothing of one that is driven, and that version goes on with it. */
 void held_forget(const char *port) {
         if (boot_record_move(&held, &ready, port) < 0)
                 (void) boot_record_remove(&held, port);

@@ -131,6 +131,8 @@ int boot_record_move(const BootRecords *from, const BootRecords *to, const char 
 
         if (!is || !becomes)
                 return is_key(key) ? -ENOMEM : -ENOENT;
+        if (is_newer(from, key) || is_newer(to, key))
+                return -EPROTONOSUPPORT;
         return rename(is, becomes) < 0 ? -errno : 0;
 }
 

@@ -34,7 +34,7 @@ int boot_record_read(const BootRecords *of, const char *key, char **ret_notes, j
 /* 0 where there is none; -EPROTONOSUPPORT: a newer version's, which stays. */
 int boot_record_remove(const BootRecords *of, const char *key);
 
-/* The same record under another heading, at once and without needing any room. */
+/* The same record under another heading, at once and without needing any room in /run. -EPROTONOSUPPORT: a newer version's is at one of both, and stays. */
 int boot_record_move(const BootRecords *from, const BootRecords *to, const char *key);
 
 /* The keys of all that are there, whatever is in them. Without the folder there are none. */

@@ -149,6 +149,36 @@ static void test_prepared(void) {
         CHECK_INT(held_prepare("../x"), -ENOENT);
 }
 
+static void make_newer(const char *path) {
+        _cleanup_free_ char *text = NULL;
+
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        char *schema = strstr(text, "safe-remove/held/1");
+        CHECK(schema);
+        schema[strlen("safe-remove/held/")] = '2';
+        test_put(path, text);
+}
+
+/* A newer version's mark stays where it is when the slot is given back, and ours goes where that one's place is taken. */
+static void test_newer_stays(void) {
+        _cleanup_json_ json_object *args = args_of(PORT);
+        _cleanup_free_ char *held = mark_path(PORT), *ready = strf("%s/ready/%s", run_dir(), PORT);
+
+        CHECK_INT(held_prepare(PORT), 0);
+        CHECK_INT(held_mark(args), 0);
+        make_newer(held);
+        ino_t mark = inode_of("held", PORT);
+        held_forget(PORT);
+        CHECK(inode_of("held", PORT) == mark && inode_of("ready", PORT) == 0);
+        CHECK_INT(n_marks(), 0); /* which is nobody's: the slot is driven */
+        CHECK(rename(held, ready) == 0);
+        CHECK_INT(held_mark(args), 0);
+        CHECK(held_is_marked(PORT));
+        held_forget(PORT);
+        CHECK(inode_of("held", PORT) == 0 && inode_of("ready", PORT) == mark);
+        CHECK(unlink(ready) == 0);
+}
+
 /* With the mark of a slot, whatever it is called, and in its place. */
 static void test_notes(void) {
         _cleanup_json_ json_object *args = args_of(PORT), *writers = NULL;
@@ -303,6 +333,7 @@ int main(void) {
         test_no_marks();
         test_no_mark();
         test_prepared();
+        test_newer_stays();
         test_notes();
         test_newer();
         test_names();

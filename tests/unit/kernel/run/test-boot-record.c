@@ -156,6 +156,32 @@ static void test_forms(void) {
         CHECK(unlink(path) == 0);
 }
 
+static void make_newer(const BootRecords *of, const char *key) {
+        _cleanup_free_ char *path = boot_record_path(of, key), *text = text_of(path);
+        char *schema = strstr(text, "/1\"");
+
+        CHECK(schema);
+        schema[1] = '2';
+        test_put(path, text);
+}
+
+/* Neither is a newer one given another heading, nor another put in its place. */
+static void test_move_newer(void) {
+        _cleanup_free_ char *from = boot_record_path(&noted, "a"), *to = boot_record_path(&spare, "a");
+
+        CHECK_INT(boot_record_make_folder(&spare), 0);
+        CHECK_INT(write_value(&noted, "a", "07 00\n", "1"), 0);
+        make_newer(&noted, "a");
+        CHECK_INT(boot_record_move(&noted, &spare, "a"), -EPROTONOSUPPORT);
+        CHECK(access(from, F_OK) == 0 && access(to, F_OK) < 0);
+        CHECK(rename(from, to) == 0);
+        CHECK_INT(write_value(&noted, "a", "07 00\n", "2"), 0);
+        CHECK_INT(boot_record_move(&noted, &spare, "a"), -EPROTONOSUPPORT);
+        CHECK_INT(read_value(&noted, "a", "2"), 0);
+        CHECK_INT(read_value(&spare, "a", NULL), -EPROTONOSUPPORT);
+        CHECK(unlink(from) == 0 && unlink(to) == 0);
+}
+
 /* A line that somebody writes into in place; one from before there was such a line is read as well. */
 static void test_notes(void) {
         _cleanup_json_ json_object *o = NULL, *old = NULL;
@@ -255,6 +281,7 @@ int main(void) {
         test_too_long();
         test_forms();
         test_notes();
+        test_move_newer();
         test_keys();
         test_owner(folder);
         test_read_only(folder);
