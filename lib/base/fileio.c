@@ -92,7 +92,7 @@ int read_config_file(const char *path, char **ret, size_t *ret_length) {
                 return -errno;
         if (!S_ISREG(st.st_mode) && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(MEM_MAJOR, NULL_MINOR)))
                 return -EMEDIUMTYPE;
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         return fd < 0 ? -errno : read_all(fd, CONFIG_MAX, ret, ret_length);
 }
 

@@ -22,7 +22,8 @@ int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_leng
 /* And -EPERM of one that is neither root's nor this user's. */
 int read_regular_file_of(const char *path, uid_t owner, size_t max, char **ret, size_t *ret_length);
 
-/* The same of an administrator's: a link is followed, and to /dev/null it is an empty one. -EFBIG past 1 MiB. */
+/* The same of an administrator's: a link is followed, and to /dev/null it is an empty one. -EFBIG past 1 MiB. -EAGAIN: somebody
+ * has a lease on it, which is not waited for. */
 int read_config_file(const char *path, char **ret, size_t *ret_length);
 
 /* A descriptor (O_CLOEXEC) of a path below a folder, with openat2(2)'s word about the way there: RESOLVE_CACHED (-EAGAIN: somebody would have to be

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "base/fileio.h"
@@ -66,6 +67,16 @@ static void test_no_file(const char *folder) {
         CHECK_INT(read_config_file(fifo, &text, NULL), -EMEDIUMTYPE);
         CHECK_INT(read_config_file("/dev/zero", &text, NULL), -EMEDIUMTYPE);
         CHECK_INT(read_config_file(folder, &text, NULL), -EMEDIUMTYPE);
+
+        /* Who has a lease on it is given 45 s to let go. */
+        CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
+        int lease = open(file, O_RDWR | O_CLOEXEC);
+        CHECK(lease >= 0);
+        if (fcntl(lease, F_SETLEASE, F_WRLCK) >= 0) { /* not every file system has them */
+                CHECK_INT(read_config_file(link, &text, NULL), -EAGAIN);
+                CHECK_INT(fcntl(lease, F_SETLEASE, F_UNLCK), 0);
+        }
+        close(lease);
 
         CHECK(mkfifo(half, 0600) == 0);
         CHECK_INT(write_file_durably(file, "new"), -ENXIO);
