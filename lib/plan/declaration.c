@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "holders/holder-rule.h"
+#include "kernel/process/apart.h"
 #include "kernel/process/system-manager.h"
 #include "kernel/sysfs/listing.h"
 #include "plan/declaration.h"
@@ -12,6 +13,13 @@
 
 #define SECTION "[X-SafeRemove]"
 #define ASK_USEC (2 * USEC_PER_SEC)
+
+/* Not knowing who says something of memory is safe, so little is waited for it: for the manager, and for that and all files together. */
+#define ASK_ALL_USEC (500 * USEC_PER_MSEC)
+#define READ_ALL_USEC (1500 * USEC_PER_MSEC)
+
+/* The manager has not answered in its time: it gets less from then on. */
+static bool is_slow = false;
 
 static json_object *refusal(json_object *rule, const char *format, ...) _printf_(2, 3);
 
@@ -62,8 +70,9 @@ static json_object *find(const char *unit, bool *ret_silent) {
         _cleanup_json_ json_object *files = NULL;
         _cleanup_free_ char *why = NULL;
 
-        int r = system_manager_paths(unit, ASK_USEC, &files, &why);
+        int r = system_manager_paths(unit, is_slow ? ASK_ALL_USEC : ASK_USEC, &files, &why);
         *ret_silent = r == -ETIME;
+        is_slow = is_slow || *ret_silent;
         if (r == -ENOENT)
                 return NULL;
         if (r < 0)
@@ -84,12 +93,13 @@ static bool is_folder(const char *path) {
         return stat(path, &st) >= 0 && S_ISDIR(st.st_mode);
 }
 
-/* A folder of units, or (NAME.d) of one's drop-ins. What cannot be listed has nothing that the manager could have read. */
+/* A folder of units, or (NAME.d) of one's drop-ins. One that cannot be listed may have anything in it, unless it is not there. */
 static bool folder_is_about_memory(const char *folder, const char *suffix) {
         _cleanup_listing_ Listing l = { 0 };
 
-        if (listing_readf(&l, "%s", folder) < 0)
-                return false;
+        int r = listing_readf(&l, "%s", folder);
+        if (r < 0)
+                return r != -ENOENT && r != -ENOTDIR;
         for (size_t i = 0; i < l.n; i++) {
                 _cleanup_free_ char *path = strf("%s/%s", folder, l.names[i]);
                 bool drop_ins = !suffix && endswith(l.names[i], ".d");
@@ -103,20 +113,34 @@ static bool folder_is_about_memory(const char *folder, const char *suffix) {
 }
 
 bool declarations_in(json_object *folders) {
+        if (json_len(folders) == 0)
+                return true; /* no manager is without any */
         for (size_t i = 0; i < json_len(folders); i++)
                 if (folder_is_about_memory(json_object_get_string(json_at(folders, i)) ?: "", NULL))
                         return true;
         return false;
 }
 
-bool declarations_about_memory(void) {
-        static enum { NOT_ASKED, NONE, SOME } known = NOT_ASKED;
+/* -EEXIST: there are some; -ETIMEDOUT: the manager does not answer. */
+static int look_for_any(void *data, char **ret_text) {
         _cleanup_json_ json_object *folders = NULL;
         _cleanup_free_ char *why = NULL;
 
+        int r = system_manager_paths(NULL, ASK_ALL_USEC, &folders, &why);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r == -ETIME ? -ETIMEDOUT : r;
+        return declarations_in(folders) ? -EEXIST : 0;
+}
+
+/* Apart: a file may be a link to anywhere, also to where nobody answers. */
+bool declarations_about_memory(void) {
+        static const ApartOptions options = { .interruptible = true, .timeout_usec = READ_ALL_USEC };
+        static enum { NOT_ASKED, NONE, SOME } known = NOT_ASKED;
+
         if (known == NOT_ASKED) {
-                int r = system_manager_paths(NULL, ASK_USEC, &folders, &why);
-                known = r == -ENOENT || (r >= 0 && !declarations_in(folders)) ? NONE : SOME;
+                int r = is_slow ? -ETIMEDOUT : run_apart(look_for_any, NULL, &options, NULL);
+                is_slow = is_slow || r == -ETIMEDOUT;
+                known = r < 0 ? SOME : NONE;
         }
         return known == SOME;
 }
