@@ -54,12 +54,12 @@ static bool is_ours(const Port *p) {
         return p->state == PORT_TAKING || (p->state == PORT_HELD && !p->found && !port_is_claimed(p));
 }
 
-/* Its removal has left it to the kernel: to take it now would leave that in the middle of the power-off. So it was noted for the time without
- * a daemon; but not for ever, since it may never come back. */
+/* Its removal has left it to the kernel: to take it now would leave that in the middle of the power-off. So its worker has noted, for the time
+ * until the daemon says so, or without a daemon; but not for ever, since it may never come back. */
 static bool is_yielded(const Port *p) {
         uint64_t since = held_noted(p->port, HELD_YIELDED);
 
-        return p->want == PORT_WANT_YIELD || (p->want == PORT_WANT_NOTHING && since > 0 && now_monotonic() - since < YIELD_USEC);
+        return p->want == PORT_WANT_YIELD || (p->want != PORT_WANT_WATCH && since > 0 && now_monotonic() - since < YIELD_USEC);
 }
 
 static void on_pressed(Port *p, const SourceEvent *e) {
@@ -205,7 +205,9 @@ static void ask_want(Port *p, json_object *message) {
                 port_settle(p, PORT_FREE);
         port_poll(p);
         (void) held_prepare(p->port);
-        (void) held_note(p->port, HELD_YIELDED, want == PORT_WANT_YIELD ? now_monotonic() : 0);
+        /* Who claims it may not have heard yet that his worker has left it to the kernel. */
+        if (want != PORT_WANT_CLAIM)
+                (void) held_note(p->port, HELD_YIELDED, want == PORT_WANT_YIELD ? now_monotonic() : 0);
         if (port_is_claimed(p))
                 port_disclaim(p);
 }
@@ -231,7 +233,7 @@ static void hello_at(Port *p) {
         bool held = p->state == PORT_HELD;
 
         port_adopt(p);
-        if (p->want != PORT_WANT_YIELD)
+        if (!port_is_claimed(p))
                 (void) held_note(p->port, HELD_YIELDED, 0);
         port_tell_news(p);
         if (held && !held_is_undriven(p->port))
@@ -292,8 +294,6 @@ int ports_take_marks(Ports *g) {
                         held_forget(port);
                 else
                         r = -ENOMEM;
-                if (p)
-                        (void) held_note(port, HELD_YIELDED, 0); /* it has come back from there */
         }
         return r;
 }

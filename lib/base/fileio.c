@@ -15,6 +15,7 @@ enum {
         FILE_MAX = 64 * 1024 * 1024,
         LINK_MAX_SIZE = 64 * 1024,
         CONFIG_MAX = 1024 * 1024,
+        TRIES_MAX = 10000,     /* a few milliseconds */
         MEM_MAJOR = 1,         /* Documentation/admin-guide/devices.txt: /dev/null is 1:3 */
         NULL_MINOR = 3,
 };
@@ -107,8 +108,14 @@ int read_file(const char *path, char **ret, size_t *ret_length) {
 /* sysfs and proc do not tell the length of a link beforehand, and their paths may be longer than a page. */
 int open_resolved(int dirfd, const char *path, int flags, uint64_t resolve) {
         struct open_how how = { .flags = (uint64_t) flags | O_CLOEXEC, .resolve = resolve };
+        int fd = -1;
 
-        int fd = (int) syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+        /* Within a root the kernel gives up at ".." when anybody on this machine has renamed or mounted something meanwhile (fs/namei.c:handle_dots). */
+        for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
+                fd = (int) syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+                if (fd >= 0 || errno != EAGAIN || (resolve & (RESOLVE_IN_ROOT | RESOLVE_BENEATH)) == 0)
+                        break;
+        }
         return fd < 0 ? -errno : fd;
 }
 

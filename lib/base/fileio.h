@@ -27,7 +27,7 @@ int read_regular_file_of(const char *path, uid_t owner, size_t max, char **ret, 
 int read_config_file(const char *path, char **ret, size_t *ret_length);
 
 /* A descriptor (O_CLOEXEC) of a path below a folder, with openat2(2)'s word about the way there: RESOLVE_CACHED (-EAGAIN: somebody would have to be
- * asked), RESOLVE_NO_SYMLINKS (-ELOOP: a link is on it). A service with RestrictSUIDSGID= cannot have it. */
+ * asked), RESOLVE_NO_SYMLINKS (-ELOOP: a link is on it), RESOLVE_IN_ROOT (-EAGAIN: others rename things all the time). A service with RestrictSUIDSGID= cannot have it. */
 int open_resolved(int dirfd, const char *path, int flags, uint64_t resolve);
 
 /* What a symbolic link says, as it stands. */

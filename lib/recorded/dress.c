@@ -27,9 +27,14 @@ static int open_recorded(const Tree *t, const char *path, int flags) {
         return open_resolved(t->top, path, flags | O_NONBLOCK | O_NOCTTY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
+/* What is not as it should be in a recording is passed over, but it is no less there for want of memory here. */
+static int passed_over(int r) {
+        return r == -ENOMEM || r == -EAGAIN || r == -EMFILE || r == -ENFILE ? r : 0;
+}
+
 /* The names in a recorded folder, one after the other, as long as take() says 0. */
 static int for_each_name(Tree *t, const char *folder, int (*take)(Tree *t, const char *folder, const char *name)) {
-        int fd = open_recorded(t, folder, O_RDONLY | O_DIRECTORY), r = 0;
+        int fd = open_recorded(t, folder, O_RDONLY | O_DIRECTORY), r = fd < 0 ? passed_over(fd) : 0;
         _cleanup_(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
         for (struct dirent *e; d && r >= 0 && (e = readdir(d));)
@@ -49,15 +54,16 @@ static int add_node(Tree *t, const char *folder, const char *device) {
 
         _cleanup_close_ int fd = path ? open_recorded(t, path, O_RDONLY) : -ENOMEM;
         opened = strf("/proc/self/fd/%d", fd);
-        if (fd < 0 || !opened || read_file_at_most(AT_FDCWD, opened, UEVENT_MAX, &text, NULL) < 0)
-                return 0;
+        int r = fd < 0 ? fd : opened ? read_file_at_most(AT_FDCWD, opened, UEVENT_MAX, &text, NULL) : -ENOMEM;
+        if (r < 0)
+                return passed_over(r);
         const char *name = startswith(text, "DEVNAME=") ? text : strstr(text, "\nDEVNAME=");
         if (!name)
                 return 0;
         name = strchr(name, '=') + 1;
         name = startswith(name, "/dev/") ?: name;
         node = strf("/dev/%.*s", (int) strcspn(name, "\n"), name);
-        int r = node ? tree_make_file(t, node, "", 0) : -ENOMEM;
+        r = node ? tree_make_file(t, node, "", 0) : -ENOMEM;
         return r == -EINVAL ? 0 : r;
 }
 
@@ -94,8 +100,9 @@ static int add_nd_bus_of(Tree *t, const char *folder, const char *name) {
         if (!path)
                 return -ENOMEM;
         _cleanup_close_ int fd = open_resolved(t->top, path, O_PATH | O_NOFOLLOW, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-        if (fd < 0 || read_link_at(fd, "", &target) < 0)
-                return 0;
+        int r = fd < 0 ? fd : read_link_at(fd, "", &target);
+        if (r < 0)
+                return passed_over(r);
         const char *from = target;
         while (startswith(from, "../"))
                 from += 3;
@@ -107,7 +114,7 @@ static int add_nd_bus_of(Tree *t, const char *folder, const char *name) {
         if (end == number || *end != '/')
                 return 0;
         bus = strf("/sys/%.*s", (int) (end - from), from);
-        int r = bus && digits ? add_nd_bus(t, bus, digits) : -ENOMEM;
+        r = bus && digits ? add_nd_bus(t, bus, digits) : -ENOMEM;
         return r == -EINVAL ? 0 : r;
 }
 

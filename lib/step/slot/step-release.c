@@ -2,6 +2,10 @@
 /* The opposite of hold, on the way forward: pciehp is bound again so that it can power the slot off. The indicators stay as
  * they are; pciehp turns them off with the power. The undo is long from here (decoders, memory), so it begins by
  * holding the slot again. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "kernel/pci/held-slot.h"
 #include "kernel/pci/pcie-slot.h"
 #include "step/evict/hotplug-service.h"
 
@@ -22,11 +26,19 @@ static int release_check(json_object *args, StepRun *run) {
         return 0;
 }
 
-/* Between the check and here lie the record's fsync and the look at the card's identity. */
+/* Between the check and here lie the record's fsync and the look at the card's identity. From the moment that the driver is back the slot looks like
+ * one whose button was pressed, to a guard that was started just now. The daemon may have ended, so we leave the note ourselves, first. */
 static int release_apply(json_object *args, StepRun *run) {
-        int r = release_check(args, run);
+        const char *port = json_str(args, "port");
 
-        return r < 0 ? r : hotplug_service_give(args, run);
+        int r = release_check(args, run);
+        if (r < 0)
+                return r;
+        (void) held_note(port, HELD_YIELDED, now_monotonic());
+        r = hotplug_service_give(args, run);
+        if (r < 0 && r != -EINPROGRESS && r != -ETIME) /* one that hangs may come to it yet */
+                (void) held_note(port, HELD_YIELDED, 0);
+        return r;
 }
 
 static int release_verify(json_object *args, StepRun *run) {

@@ -4,6 +4,7 @@
 #include <linux/openat2.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/fileio.h"
 #include "tests/unit/test.h"
@@ -131,6 +132,25 @@ static void test_way(const char *folder) {
         closep(&fd);
 }
 
+/* Somebody renames a file, elsewhere, all the time: a way with ".." in it is found all the same. */
+static void test_renamed_meanwhile(const char *folder) {
+        _cleanup_free_ char *here = strf("%s/here", folder), *there = strf("%s/there", folder);
+        _cleanup_close_ int dirfd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        CHECK(dirfd >= 0 && mkdir(here, 0700) == 0);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        while (pid == 0)
+                if (rename(here, there) < 0 || rename(there, here) < 0)
+                        _exit(1);
+        for (unsigned i = 0; i < 5000; i++) {
+                _cleanup_close_ int fd = open_resolved(dirfd, "../../../on-way", O_PATH, RESOLVE_IN_ROOT);
+                CHECK(fd >= 0);
+        }
+        CHECK_INT(kill(pid, SIGKILL), 0);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+}
+
 int main(void) {
         char folder[] = "/tmp/test-fileio.XXXXXX";
 
@@ -141,6 +161,7 @@ int main(void) {
         test_append(folder);
         test_mkdir(folder);
         test_way(folder);
+        test_renamed_meanwhile(folder);
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }

@@ -837,6 +837,31 @@ static void test_adopted(void) {
         CHECK_INT(work, HAND_GIVE);
 }
 
+/* The worker has left the slot to the kernel for the power-off, while no guard was there, or one that was starting; and the daemon, if it lives, has
+ * not heard of it. The light blinks, as after a press. */
+static void test_yielded_untold(void) {
+        static const char *const wants[] = { NULL, "claim", "yield" };
+
+        for (size_t i = 0; i < 2 * ELEMENTSOF(wants); i++) {
+                bool starting = i % 2 == 1; /* it saw the slot held, before the worker went on */
+                come_to(CLAIMED);
+                if (starting)
+                        next_guard(_SOURCE_EVENT_KIND_INVALID);
+                notes[HELD_YIELDED] = now_monotonic();
+                kernel = DRIVEN;
+                marked = false;
+                if (!starting)
+                        next_guard(_SOURCE_EVENT_KIND_INVALID);
+                if (wants[i / 2]) {
+                        asks("want", wants[i / 2]);
+                        asks("hello", NULL);
+                        ports_take_gone(ports);
+                }
+                happens(SOURCE_BUTTON_MISSED, NULL, false);
+                CHECK_INT(work, 0);
+        }
+}
+
 /* That a removal has left it to the kernel is believed for the time that this takes. */
 static void test_yielded_long_ago(void) {
         come_to(YIELDED);
@@ -862,6 +887,7 @@ int main(void) {
         test_hanging();
         test_registers_hang();
         test_adopted();
+        test_yielded_untold();
         test_yielded_long_ago();
         test_gone();
         test_light();

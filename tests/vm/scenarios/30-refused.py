@@ -168,16 +168,24 @@ def stale_plan(lab):
 
 @scenario("refuse-other-users", turn=True)
 def other_users(lab):
-    """Everybody may look, only root may remove and cancel."""
+    """Everybody may look, only root may remove and cancel. What does not run cannot be cancelled by anybody, which is no secret."""
+    ram = lab.ram(2)
     nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups safe-remove"
     for words in ("list", "show 2", "plan 2", "status", "history"):
         wanted = lab.cli(*words.split(), check=False)[0]
         lab.equal(lab.run(f"{nobody} {words}", check=False)[0], wanted, f"the exit status of {words}, which is root's as well")
         lab.check(wanted in (0, removal.NOTHING), f"{words} should be answered, not end with {wanted}")
     lab.equal(lab.run(f"{nobody} remove 2", check=False)[0], removal.NOT_AUTHORISED, "the exit status of remove")
-    lab.equal(lab.run(f"{nobody} cancel 2", check=False)[0], removal.NOT_AUTHORISED, "the exit status of cancel")
+    lab.equal(lab.run(f"{nobody} cancel 2", check=False)[0], removal.NOTHING, "the exit status of cancel, where nothing runs")
     leds = lab.slot(2).leds()
     lab.check(leds.power == "on" and leds.power_on, f"the card should still be there: {leds}")
+    go = removal.drill(lab, "disable-region")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "2", "--no-wait")
+    said = removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then=f"{nobody} cancel 2 --no-ask-password; echo status $?; {go}")
+    lab.check(f"status {removal.NOT_AUTHORISED}" in said.split("\n"), f"the exit status of cancel, while one runs: {said}")
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
 
 
 @scenario("refuse-unwritable-state")

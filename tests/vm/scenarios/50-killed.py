@@ -119,6 +119,21 @@ def guard_restarted(lab):
     lab.equal([line for line in said if "remains running" in line or "left-over process" in line], [], "what was left over")
 
 
+@scenario("restart-guard-at-release", timeout=240, turn=True)
+def guard_restarted_at_release(lab):
+    """The guard is started anew between the slot's release and its power-off, and nobody has told it of either: a light that blinks is no press."""
+    ram = lab.ram(2)
+    go = removal.drill(lab, "after-disable-memdev", "after-release")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "2", "--no-wait")
+    # The guard looks at the lights when it starts, and once more half a second later.
+    removal.wait_for_record(lab, number, '"ev":"do","n":8', 90, then="pid=$(systemctl show -P MainPID safe-removed.service); kill -STOP $pid; "
+                            f"{removal.go_on('after-disable-memdev')}; timeout 30 sh -c 'until [ -e /sys/bus/pci/slots/2/power ]; do sleep 0.05; done'; "
+                            "systemctl restart safe-remove-guard.service; sleep 2; kill -CONT $pid; " + go)
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+
+
 @scenario("kill-before-refusal")
 def before_refusal(lab):
     """Killed between writing a blocked plan down and writing the refusal down: whoever goes on refuses too."""
