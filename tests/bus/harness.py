@@ -84,14 +84,28 @@ def enter_namespaces():
 
 
 def wait_for(condition, what, patience=PATIENCE):
-    """Polls: the things waited for are files and bus properties of other processes."""
+    """Polls: the things waited for are files and bus properties of other processes. Processes, and what they have open, come and go while
+    they are looked at: what is not there is no answer yet."""
     deadline = time.monotonic() + patience
+    gone = None
     while time.monotonic() < deadline:
-        value = condition()
+        try:
+            value = condition()
+        except (FileNotFoundError, ProcessLookupError) as error:
+            value, gone = None, error
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"waited {patience} s in vain for {what}")
+    raise AssertionError(f"waited {patience} s in vain for {what}") from gone
+
+
+def descriptors(pid):
+    """What each of a process's descriptors is open on; without those that it closes while we look."""
+    found = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
+    return found
 
 
 def die_with_parent():

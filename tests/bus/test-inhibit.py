@@ -16,7 +16,7 @@ import time
 import unittest
 
 import harness
-from harness import BusError, BusTest, DAEMON, NAME, PATIENCE, ROOT, UNPRIVILEGED, wait_for
+from harness import BusError, BusTest, DAEMON, descriptors, NAME, PATIENCE, ROOT, UNPRIVILEGED, wait_for
 
 SAFE_REMOVE = os.environ["SAFE_REMOVE"]
 HOLDER = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"
@@ -307,8 +307,7 @@ class Inhibit(Inhibited):
     @staticmethod
     def copy_of(holder):
         """pidfd_getfd(2) of what the command has."""
-        folder = f"/proc/{holder.pid}/fd"
-        pipes = [int(fd) for fd in os.listdir(folder) if int(fd) > 2 and os.readlink(f"{folder}/{fd}").startswith("pipe:")]
+        pipes = [fd for fd, path in descriptors(holder.pid).items() if fd > 2 and path.startswith("pipe:")]
         assert len(pipes) == 1, pipes
         pidfd = os.pidfd_open(holder.pid)
         copy = ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, pipes[0], 0)
