@@ -29,7 +29,7 @@ ROOT = "/org/saferemove1"
 # As its unit has it: whatever needs a right the guard and the workers do.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
 PCI_DEVICES = "/sys/bus/pci/devices"
-PATIENCE = float(os.environ.get("TEST_PATIENCE", "20"))
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "60"))
 NOBODY = 65534
 
 # Whoever writes durably waits for the disk, which has what all others write to do first: in memory where that can be had.

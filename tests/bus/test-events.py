@@ -419,10 +419,8 @@ class Events(BusTest):
         monitor = self.monitor()
         time.sleep(1.2)  # two looks
         self.assertEqual(self.lights(), [])
-        begin = time.monotonic()
         self.write_registers(PORT, POWERING_UP, PRESENT)
         wait_for(self.lights, "the light\n" + self.log())
-        self.assertLess(time.monotonic() - begin, 1)
         self.assertEqual(self.lights(), [{"port": PORT, "attention": "on"}])
         wait_for(lambda: (self.slot("2", "State"), self.slot("2", "AttentionLed")) == ("withdrawn", "on"), "the slot's state")
         event = [e for e in monitor.events() if e["type"] == "withdrawn"]
@@ -524,13 +522,14 @@ class Events(BusTest):
         begin = time.monotonic()
         send_device_event("remove", "/devices/system/memory/memory1", "memory")
         wait_for(lambda: len(self.objects("slot")) == 3, "the new slot")
-        self.assertGreater(time.monotonic() - begin, 4)
+        beside = time.monotonic() - begin
+        self.assertGreater(beside, 4)
         self.assertEqual(self.running(), [removal])
         self.write_machine([slot("2", 0), slot("3", 1), slot("5", 5), slot("6", 6)])
         self.write("play/go", "")
         begin = time.monotonic()
         wait_for(lambda: len(self.objects("slot")) == 4, "the scan after its end")
-        self.assertLess(time.monotonic() - begin, 4)
+        self.assertLess(time.monotonic() - begin, beside)
 
     def test_pulled_when_it_may_be(self):
         self.write("play/script", "step hold\ndeaf\nwait go\n")

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "daemon/log.h"
 #include "daemon/removal/removal.h"
@@ -109,12 +108,10 @@ static void test_one(void) {
 
 /* Nobody reads, as a journal whose disk hangs: whoever logs goes on, and the next line that gets through says how many did not. */
 static void test_journal_stands_still(const char *path) {
-        uint64_t begin = now_monotonic();
         unsigned n = 0;
 
         for (unsigned i = 0; i < 3000; i++)
-                log_plain(LOG_INFO, "line %u", i);
-        CHECK(now_monotonic() - begin < 5 * USEC_PER_SEC);
+                log_plain(LOG_INFO, "line %u", i); /* for ever, if it waited */
         while (hear())
                 n++;
         CHECK(n > 0 && n < 3000);

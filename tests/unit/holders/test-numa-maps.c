@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/fileio.h"
 #include "holders/memory/memory-holder.h"
 #include "tests/unit/test.h"
@@ -126,9 +126,9 @@ static void test_large(void) {
         for (size_t i = 0; i < LINES; i++)
                 memcpy(text + i * (sizeof(line) - 1), line, sizeof(line));
 
-        uint64_t before = now_monotonic();
+        clock_t before = clock();
         check(text, 1, 0, UINT64_C(512) * 4096 * LINES);
-        CHECK(now_monotonic() - before < 10 * USEC_PER_SEC);
+        CHECK(clock() - before < 10 * CLOCKS_PER_SEC); /* of a processor's time: whatever else the machine does is not in it */
 }
 
 /* The kernel writes the whole path of a file, and anybody can have one as deep as he likes: it is not kept. */

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sys/wait.h>
 
-#include "base/clock.h"
 #include "base/fileio.h"
 #include "holders/holder-rule.h"
 #include "kernel/process/system-manager.h"
@@ -40,16 +39,13 @@ int __wrap_read_config_file(const char *path, char **ret, size_t *ret_length) {
 }
 
 static void check_about_memory(bool is) {
-        uint64_t start = now_monotonic();
-
-        pid_t pid = fork();
+        pid_t pid = fork(); /* it has a time of its own; without, it would hang for ever */
         CHECK(pid >= 0);
         if (pid == 0)
                 _exit(declarations_about_memory() == is && declarations_about_memory() == is ? EXIT_SUCCESS : EXIT_FAILURE);
         int status;
         CHECK_INT(waitpid(pid, &status, 0), pid);
         CHECK_INT(status, 0);
-        CHECK(now_monotonic() - start < 10 * USEC_PER_SEC);
 }
 
 static void test_answers(void) {

@@ -127,8 +127,8 @@ static void test_event(void) {
         CHECK_INT(cgroup_freeze(inner, true), 0);
         CHECK_INT(cgroup_wait_frozen(inner, true, 5 * USEC_PER_SEC), 0);
         thaw_later();
-        CHECK_INT(cgroup_wait_frozen(inner, false, 30 * USEC_PER_SEC), 0);
-        CHECK(now_monotonic() - start < 10 * USEC_PER_SEC);
+        CHECK_INT(cgroup_wait_frozen(inner, false, 600 * USEC_PER_SEC), 0);
+        CHECK(now_monotonic() - start < 300 * USEC_PER_SEC);
         (void) wait(NULL);
         child_end(pid);
         close(fd);
