@@ -132,13 +132,7 @@ class Rights(UsersTest):
         polkit.says = lambda question: YES
         self.assertIsNone(self.ask(*wish)()[0])
 
-        def take_and_end(connect, say):
-            c = connect()
-            answers = [c.answer(c.send(*wish), 60) for _ in range(60)]
-            say([(m.error, m.text) for m in answers])
-        answers = self.as_user(OTHER, take_and_end)()
-        self.assertEqual([error for error, text in answers[:2]], [None] * 2)
-        self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
+        self.assertEqual(self.until_refused(OTHER, *wish)[:2], [None] * 2)
 
     def test_locate(self):
         """By name or at the slot itself, once polkit says so; and nobody has workers without end started."""
@@ -151,15 +145,10 @@ class Rights(UsersTest):
         polkit.says = lambda question: YES
         self.assertEqual(self.ask("Locate", "su", ("2", 60))(), (None, f"{ROOT}/slot/_32"))
         self.assertEqual(self.slot("2", "AttentionLed"), "blink")
-
-        def flood(connect, say):
-            c = connect()
-            answers = [c.answer(c.send("Locate", "u", (60,), path=f"{ROOT}/slot/_32", interface=f"{NAME}.Slot"), 60) for _ in range(40)]
-            say([(m.error, m.text) for m in answers])
-        answers = self.as_user(OTHER, flood)()
-        self.assertIn(None, [error for error, text in answers])
-        self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
-        self.assertLess(len(self.noted("light")), 25)
+        before = len(self.noted("light"))
+        served = self.until_refused(OTHER, "Locate", "u", (60,), path=f"{ROOT}/slot/_32", interface=f"{NAME}.Slot").count(None)
+        self.assertGreater(served, 0)
+        self.assertLessEqual(len(self.noted("light")), before + served + 3)  # of three at once an answer may have been refused
 
     def test_every_action_of_the_plan(self):
         self.write("play/rights", "remove end-processes force-kill sanitize")
@@ -361,15 +350,10 @@ class Rights(UsersTest):
         self.assertIn(f"{mine}:2: {wrong}", self.log())
         self.assertIn("did you mean", self.manager("Reload"))
 
-        def flood(connect, say):
-            c = connect()
-            answers = [c.answer(c.send("Reload"), 60) for _ in range(40)]
-            say([(m.error, m.text) for m in answers])
         before = self.log().count("Reloaded")
-        answers = self.as_user(OTHER, flood)()
-        self.assertIn(None, [error for error, text in answers])
-        self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
-        self.assertLess(self.log().count("Reloaded") - before, 25)
+        served = self.until_refused(OTHER, "Reload").count(None)
+        self.assertGreater(served, 0)
+        self.assertLessEqual(self.log().count("Reloaded") - before, served + 1 + 3)  # the line of the one before may have come late; of three an answer was refused
 
     def make_agent(self):
         os.mkdir(self.path("bin"))

@@ -84,6 +84,24 @@ class UsersTest(BusTest):
         self.addCleanup(process.kill)
         return lambda timeout=harness.PATIENCE * 4: said.get(timeout=timeout)
 
+    def until_refused(self, uid, *call, **more):
+        """That user calls until he is told that he has received too many answers: of a call that starts a worker he has eight at once, and one in a second
+        after that. Three at a time. Returns the error of each answer; None: he was served."""
+        def work(connect, say):
+            connections, begun, answers = [connect() for _ in range(3)], time.monotonic(), []
+
+            def is_over():  # refused, or served far too often
+                served = [error for error, _ in answers].count(None)
+                return any("too many answers" in (text or "") for _, text in answers) or served > 20 + time.monotonic() - begun
+            while not is_over():
+                answers += [(m.error, m.text) for m in [c.answer(serial, 60) for c, serial in [(c, c.send(*call, **more)) for c in connections]]]
+            say((answers, time.monotonic() - begun))
+        answers, took = self.as_user(uid, work)()
+        self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
+        errors = [error for error, _ in answers]
+        self.assertLessEqual(errors.count(None), 8 + 1 + took)  # the last one may take more than there is
+        return errors
+
     def resident(self):
         """KiB of the daemon."""
         with open(f"/proc/{self.daemon.pid}/status") as f:
