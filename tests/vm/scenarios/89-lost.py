@@ -289,7 +289,7 @@ def disk_gone_elsewhere(lab):
     before = lab.cli_json("list")["slots"]
     hear_events(lab)
     lose(lab, name)
-    told = f"no slot is known: the disk {name} is gone, and still in use: ext4 of /dev/{name} is mounted on {STICK}"
+    told = f"slot not known: the disk {name} is gone, and still in use: ext4 of /dev/{name} is mounted on {STICK}"
     lab.wait_for(lambda: told in lab.cli("list")[1], 30, "the list to say so")
     lab.wait_for(lambda: lab.guest.succeeds("grep disk-lost /run/events"), 30, "the event")
     lab.wait_for(lambda: lab.sh("journalctl -o cat -u safe-removed MESSAGE_ID=7f0d4c2be7b84b6f9e0c35a1d96e18f2"), 20, "the entry of the journal")
