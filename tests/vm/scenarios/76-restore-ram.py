@@ -111,6 +111,7 @@ def elsewhere(lab):
 @scenario("restore-nothing", turn=True)
 def nothing(lab):
     """No card, or a card that was never removed."""
+    lab.sh(f"systemctl stop safe-removed.service; rm -rf {removal.STATE_DIR}/removals; systemctl start safe-removed.service")  # other scenarios have removed it
     lab.equal(lab.cli("restore", "5", check=False)[0], removal.NOTHING, "the exit status for an empty slot")
     status, out, _ = lab.cli("restore", "3", check=False)
     lab.equal(status, removal.NOTHING, "the exit status for a card that was not removed")
