@@ -179,8 +179,11 @@ static void test_late(void) {
         _cleanup_json_ json_object *scopes = json_object_new_array();
         uint64_t begin = now_monotonic();
 
-        for (size_t i = 0; i < CARDS; i++)
-                json_object_array_add(scopes, json_tokener_parse("{\"slot\": \"1\", \"memdevs\": [{}]}"));
+        for (size_t i = 0; i < CARDS; i++) {
+                json_object *scope = json_tokener_parse("{\"memdevs\": [{}]}");
+                json_set_strf(scope, "slot", "%zu", i + 1);
+                json_object_array_add(scopes, scope);
+        }
         busy = true;
         _cleanup_json_ json_object *late = libraries_late(scopes);
         busy = false;
