@@ -254,19 +254,33 @@ static ExitCode call_for_plan(sd_bus *bus, const char *document, const Args *a, 
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
-ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
+/* As it is; an id is one of the history's. */
+static ExitCode call_by_id(sd_bus *bus, const char *document, const char *id, char **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, "Certificate", &m);
+        int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, document, &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", id);
         if (r >= 0)
                 r = call_for_text(bus, m, CALL_USEC, ret, &e);
-        /* It is named by its removal. */
         if (r < 0 && sd_bus_error_is_set(&e) && e.message && exit_code_of_error(e.name) == CODE_NOT_FOUND)
                 return fail_with_hint(CODE_NOT_FOUND, e.name, "see: safe-remove history", "%s", e.message);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
+        return call_by_id(bus, "Certificate", id, ret);
+}
+
+ExitCode client_incident(sd_bus *bus, const char *id, json_object **ret) {
+        _cleanup_free_ char *text = NULL;
+
+        ExitCode code = call_by_id(bus, "Incident", id, &text);
+        if (code != CODE_DONE)
+                return code;
+        int r = client_parse(text, ret);
+        return r < 0 ? client_fail(r, NULL) : CODE_DONE;
 }
 
 int client_try_plan(sd_bus *bus, const char *target, uint64_t usec, json_object **ret, sd_bus_error *reterr) {

@@ -28,6 +28,7 @@ ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret);      
 
 /* The certificate's text as it is, without its line end: what its digest is over. `id` "" is the newest. */
 ExitCode client_certificate(sd_bus *bus, const char *id, char **ret);
+ExitCode client_incident(sd_bus *bus, const char *id, json_object **ret);             /* safe-remove/incident/1; "": the newest */
 ExitCode client_test_report(sd_bus *bus, const char *id, json_object **ret);
 
 /* The same, quietly: negative errno. */

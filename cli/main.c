@@ -39,6 +39,8 @@ static const Verb verbs[] = {
           .codes = { CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS } },
         { "certificate", "[ID]", false, "show the tamper-evident record of a removal", verb_certificate, .pages = true, .group = VERB_FOLLOWS,
           .codes = { CODE_NOT_FOUND, CODE_NOT_PROVEN } },
+        { "incident", "[ID]", false, "a card that was pulled without having been removed: what is on record", verb_incident, .pages = true,
+          .group = VERB_FOLLOWS, .codes = { CODE_NOT_FOUND } },
         { "inhibit", "COMMAND", true, "run a command, and keep the cards meanwhile", verb_inhibit, .several = true, .command = true, .group = VERB_SETS_UP,
           .codes = { CODE_NOT_FOUND }, .example = "rsync -a /srv /backup" },
         { "inhibitors", NULL, false, "who keeps cards, or has their removal wait", verb_inhibitors, .pages = true, .group = VERB_SETS_UP },

@@ -37,6 +37,8 @@ static json_object *removal_new(json_object *from) {
         json_set_str(o, "schema", SCHEMA);
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(from, keys[i])));
+        if (json_has(from, "age_usec"))
+                json_set(o, "usec", json_ref(json_get(from, "age_usec")));
         /* On the bus that is a number, whoever asked. */
         if (json_str(from, "trigger") && !streq(json_str(from, "trigger"), "command"))
                 json_set(o, "by_uid", NULL);
@@ -65,8 +67,7 @@ json_object *removal_of_history(json_object *entry) {
         }
         /* Where the daemon works on it, it is on the bus too; here it is one that nobody works on. */
         json_set_str(o, "state", json_flag(entry, "ended") ? "ended" : "unfinished");
-        if (json_has(entry, "ended_usec"))
-                json_set_u64(o, "usec", removal_took(entry));
+        json_set(o, "usec", json_ref(json_get(entry, "took_usec")));
         return o;
 }
 
@@ -120,12 +121,6 @@ static json_object *find_by_slot(json_object *removals, const char *slot) {
                         found = streq_ptr(name_of(json_at(slots, k)), slot) ? json_at(removals, i) : NULL;
         }
         return found;
-}
-
-uint64_t removal_took(json_object *entry) {
-        uint64_t start = json_u64(entry, "started_usec"), end = json_u64(entry, "ended_usec");
-
-        return end > start ? end - start : 0; /* the wall clock may have been set */
 }
 
 /* The other names are those that a slot object carries. */

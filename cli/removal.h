@@ -33,9 +33,6 @@ char *slots_label(json_object *o);
 /* What an event says, with its slots and its removal; newly allocated. */
 char *event_line(json_object *event);
 
-/* How long an entry of the history took, microseconds. */
-uint64_t removal_took(json_object *entry);
-
 /* Finds a removal by id, slot or target, or by another name of the card in its slot; the first that fits, NULL when none
  * does. `slots` as client_objects() gives them. Owned by `removals`. */
 json_object *removal_find(json_object *removals, json_object *slots, const char *name);

@@ -7,6 +7,7 @@
 #include "daemon/bus/bus.h"
 #include "daemon/manager/decide.h"
 #include "daemon/manager/policy.h"
+#include "kernel/memory/own-memory.h"
 
 /* SIGKILL ends a worker at once unless it sits in the kernel; whoever puts its removal back waits for it then. */
 #define STOP_USEC (10 * USEC_PER_SEC)
@@ -117,6 +118,14 @@ static int run(Daemon *d) {
         return r < 0 ? r : sd_event_loop(d->event);
 }
 
+/* A page of ours on a card, or in swap on one, would have us wait for it. */
+static void stay_off_cards(void) {
+        int r = own_memory_bind();
+        if (r < 0)
+                log_plain(LOG_WARNING, "The memory of the daemon may be on a card: %s", strerror(-r));
+        (void) own_memory_lock(); /* where nobody has given the right, as where it is started by hand, it goes without */
+}
+
 int main(int argc, char *argv[]) {
         _cleanup_(daemon_done) Daemon d = { 0 };
 
@@ -129,6 +138,7 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
 
+        stay_off_cards();
         int r = run(&d);
         return r >= 0 ? r : EXIT_FAILURE;
 }

@@ -76,6 +76,10 @@ function __safe_remove_ids
     __safe_remove_ask history --no-legend --no-color | string replace --filter --regex '^(\d+) +(.*)$' '$1\t$2'
 end
 
+function __safe_remove_incidents
+    timeout 3 safe-remove history --no-legend --no-color 2>&1 >/dev/null </dev/null | string replace --filter --regex '^incident (\d+), (.*)$' '$1\t$2'
+end
+
 function __safe_remove_serials
     __safe_remove_names | string replace --filter --regex '^serial:(\S+)\tserial number, ' '$1\t'
 end
@@ -87,6 +91,7 @@ complete -c safe-remove -n '__safe_remove_in plan explain remove replace self-te
 complete -c safe-remove -n '__safe_remove_in show restore verify locate' -a '(__safe_remove_names)'
 complete -c safe-remove -n '__safe_remove_in cancel status' -a '(__safe_remove_running)'
 complete -c safe-remove -n '__safe_remove_in status certificate' -a '(__safe_remove_ids)'
+complete -c safe-remove -n '__safe_remove_in incident' -a '(__safe_remove_incidents)'
 complete -c safe-remove -n '__safe_remove_in policy' -a 'check reload'
 complete -c safe-remove -n '__safe_remove_in policy simulate hook-test' -F
 complete -c safe-remove -n __safe_remove_in_recorded -a 'list show plan explain holders verify status history certificate snapshot remove restore replace self-test'

@@ -130,6 +130,7 @@ char *event_text(json_object *event) {
                 { "request-unserved", "a removal is asked for that cannot be served" },
                 { "kmsg-lost", "kernel messages were lost, and maybe a press of a button with them" },
                 { "card-gone", "the card was pulled without being safe to pull" },
+                { "incident", "a card is gone without having been removed" },
                 { "card-lost", "the card was pulled or lost its power, and not all of it is gone" },
                 { "disk-lost", "a disk is gone and still in use" },
                 { "withdrawn", "no longer safe to pull" },

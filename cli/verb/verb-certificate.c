@@ -19,6 +19,7 @@ static void print_asker(json_object *c) {
                 { "button", "by the button of the slot" },
                 { "uevent", "by a device event" },
                 { "insert", "by nobody, its card was back" },
+                { "late", "by nobody, a write to the kernel came to its end late" },
         };
         json_object *by = json_get(c, "by");
 

@@ -47,7 +47,7 @@ static void print_history(json_object *removals) {
                 table_cell(t, COLOR_NONE, json_has(json_get(r, "options"), "self_test") ? "self-test" : json_str(r, "kind"));
                 table_cell(t, COLOR_NONE, asker);
                 table_cell(t, outcome_color(outcome), outcome ?: "unfinished");
-                table_cell(t, COLOR_NONE, json_has(r, "ended_usec") ? FORMAT_DURATION(removal_took(r)) : NULL);
+                table_cell(t, COLOR_NONE, json_has(r, "took_usec") ? FORMAT_DURATION(json_u64(r, "took_usec")) : NULL);
                 table_cell(t, COLOR_NONE, message_text(r));
         }
         table_print(t, "");
@@ -58,6 +58,17 @@ static void print_history(json_object *removals) {
 
                 for (size_t k = 0; k < json_len(lost); k++)
                         printf("%s %s, %s: %s\n", removal_noun(r), json_str(r, "id"), lost_word(r), json_object_get_string(json_at(lost, k)));
+        }
+        output_remarks_end();
+}
+
+/* They are no removals, and have numbers of their own. */
+static void print_incidents(json_object *incidents) {
+        output_remarks_begin();
+        for (size_t i = 0; i < json_len(incidents); i++) {
+                json_object *o = json_at(incidents, i);
+
+                printf("incident %s, %s: %s\n", json_str(o, "id") ?: "?", FORMAT_TIME(json_u64(o, "found_usec")), json_str(o, "message") ?: "?");
         }
         output_remarks_end();
 }
@@ -78,5 +89,7 @@ ExitCode verb_history(const Args *a) {
                 print_history(json_array(history, "removals"));
         else if (output.legend)
                 puts("no removals yet; start with: safe-remove list");
+        if (output.json == JSON_OFF)
+                print_incidents(json_array(history, "incidents"));
         return CODE_DONE;
 }

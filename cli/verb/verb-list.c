@@ -27,10 +27,14 @@ static void print_slots_json(json_object *slots) {
 static void print_left(json_object *topology) {
         json_object *slots = json_array(topology, "slots");
 
-        for (size_t i = 0; i < json_len(slots); i++)
-                if (json_str(json_at(slots, i), "left"))
-                        printf("slot %s: the card was pulled or lost its power, and not all of it is gone: %s\n", json_str(json_at(slots, i), "name"),
-                               json_str(json_at(slots, i), "left"));
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *slot = json_at(slots, i);
+                const char *incident = json_str(slot, "incident");
+
+                if (json_str(slot, "left"))
+                        printf("slot %s: the card was pulled or lost its power, and not all of it is gone: %s%s%s\n", json_str(slot, "name"),
+                               json_str(slot, "left"), incident ? "; see: safe-remove incident " : "", incident ?: "");
+        }
 }
 
 static bool records_are_read(sd_bus *bus) {

@@ -16,7 +16,6 @@ static void print_running(json_object *removals) {
                 return;
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i);
-                uint64_t started = json_u64(r, "started_usec"), now = now_wall();
                 _cleanup_free_ char *slots = slots_text(r), *asker = asker_text(r);
 
                 table_cell(t, COLOR_NONE, json_str(r, "id"));
@@ -28,7 +27,7 @@ static void print_running(json_object *removals) {
                 else
                         table_cell(t, COLOR_NONE, NULL);
                 table_cell(t, COLOR_NONE, json_str(r, "step"));
-                table_cell(t, COLOR_NONE, FORMAT_DURATION(now > started ? now - started : 0));
+                table_cell(t, COLOR_NONE, FORMAT_DURATION(json_u64(r, "usec")));
                 table_cell(t, COLOR_NONE, asker);
         }
         table_print(t, "");

@@ -117,11 +117,14 @@ static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
                 return 0;
         }
         json_make_printable(changed);
+        bool removal = streq(interface, BUS_REMOVAL);
         json_object_object_foreach(changed, key, value) {
                 if (is_about_card(key))
                         forget_memory(w, object);
                 json_set(object, key, json_ref(value));
         }
+        if (removal)
+                watch_view_keep_times(object, changed);
         return 0;
 }
 
@@ -214,6 +217,8 @@ static bool ask_all(Watch *w) {
                 return false;
         }
         keep_reports(removals, w->removals);
+        for (size_t i = 0; i < json_len(removals); i++)
+                watch_view_keep_times(json_at(removals, i), json_at(removals, i));
         json_object_put(w->slots);
         json_object_put(w->removals);
         w->slots = TAKE_PTR(slots);

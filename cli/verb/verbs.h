@@ -24,6 +24,7 @@ ExitCode verb_inhibit(const Args *a);
 ExitCode verb_inhibitors(const Args *a);
 ExitCode verb_verify(const Args *a);
 ExitCode verb_certificate(const Args *a);
+ExitCode verb_incident(const Args *a);
 ExitCode verb_cat_config(const Args *a);
 ExitCode verb_policy(const Args *a);
 ExitCode verb_holders(const Args *a);

@@ -64,9 +64,23 @@ static void section_print(FILE *f, const Section *s) {
 
 /* What runs. */
 
-/* The wall clock is that of the machine that it runs on. */
+void watch_view_keep_times(json_object *removal, json_object *changed) {
+        static const struct {
+                const char *key, *kept;
+        } ends[] = { { "deadline_usec", "deadline_here" }, { "estimated_end_usec", "estimated_end_here" } };
+        uint64_t wall = now_wall(), now = now_monotonic();
+
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++) {
+                uint64_t end = json_u64(removal, ends[i].key);
+                if (json_has(changed, ends[i].key))
+                        json_set_u64(removal, ends[i].kept, end > wall ? now + (end - wall) : 0);
+        }
+        if (json_has(changed, "age_usec"))
+                json_set_u64(removal, "began_here", now - json_u64(changed, "age_usec"));
+}
+
 static uint64_t left_until(uint64_t usec) {
-        uint64_t now = now_wall();
+        uint64_t now = now_monotonic();
 
         return usec > now ? usec - now : 0;
 }
@@ -84,7 +98,7 @@ static const char *seconds(char buf[static FORMAT_MAX], uint64_t usec) {
 static void print_bar(json_object *r) {
         double progress = json_object_get_double(json_get(r, "progress"));
         size_t full = progress > 0 ? (size_t) (progress * BAR + 0.5) : 0, percent = progress > 0 ? (size_t) (progress * 100) : 0;
-        uint64_t left = left_until(json_u64(r, "estimated_end_usec"));
+        uint64_t left = left_until(json_u64(r, "estimated_end_here"));
 
         printf("  [");
         for (size_t i = 0; i < BAR; i++)
@@ -129,7 +143,7 @@ static void print_holders(json_object *r) {
 static void print_doing(json_object *r, const char *doing) {
         json_object *step = json_at(json_array(json_get(r, "plan"), "steps"), json_u64(r, "step_index"));
         const char *does = streq_ptr(json_str(step, "name"), json_str(r, "step")) ? json_str(step, "does") : NULL;
-        uint64_t promised = left_until(json_u64(r, "deadline_usec"));
+        uint64_t promised = left_until(json_u64(r, "deadline_here"));
 
         if (doing ?: does)
                 printf("  %s\n", doing ?: does);
@@ -138,7 +152,7 @@ static void print_doing(json_object *r, const char *doing) {
 }
 
 static void print_running(json_object *r, json_object *doing) {
-        uint64_t started = json_u64(r, "started_usec"), now = now_wall();
+        uint64_t age = json_has(r, "began_here") ? now_monotonic() - json_u64(r, "began_here") : 0;
         const char *state = json_str(r, "state"), *noun = removal_noun(r);
         _cleanup_free_ char *slots = slots_label(r), *asker = asker_text(r);
 
@@ -146,7 +160,7 @@ static void print_running(json_object *r, json_object *doing) {
         print_colored(COLOR_WARN, "%s", state ?: "?");
         if (json_u64(r, "step_count") > 0)
                 printf(", step %" PRIu64 "/%" PRIu64 " %s", json_u64(r, "step_index") + 1, json_u64(r, "step_count"), json_str(r, "step") ?: "");
-        printf(", for %s%s\n", seconds((char[FORMAT_MAX]) { 0 }, now > started ? now - started : 0),
+        printf(", for %s%s\n", seconds((char[FORMAT_MAX]) { 0 }, age),
                streq_ptr(state, "finishing") ? ", cannot be cancelled any more" : "");
         print_bar(r);
         print_doing(r, json_str(doing, json_str(r, "id") ?: ""));

@@ -17,5 +17,9 @@ typedef struct WatchView {
  * said: of slots those first of which there is the least to tell. Newly allocated; NULL when out of memory. */
 char *watch_view(const WatchView *v, size_t rows);
 
+/* For who keeps a removal's properties: those that are times, where `changed` has them (it may be the removal itself), are kept by the clock that nobody sets as well, by which they are
+ * shown. The wall clock is that of the machine that it runs on. */
+void watch_view_keep_times(json_object *removal, json_object *changed);
+
 /* Does anything of it change with time alone? */
 bool watch_view_runs(const WatchView *v);

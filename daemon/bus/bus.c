@@ -8,6 +8,7 @@
 #include "event-bus.h"
 #include "inhibit-bus.h"
 #include "locate-bus.h"
+#include "logind.h"
 #include "manager-bus.h"
 #include "removal-bus.h"
 #include "slot-bus.h"
@@ -87,7 +88,9 @@ static int serve(sd_bus *bus, void *userdata) {
                 r = slot_bus_register(b, bus);
         if (r >= 0)
                 r = removal_bus_register(b, bus);
-        return r < 0 ? r : typed_bus_register(b, bus);
+        if (r >= 0)
+                r = typed_bus_register(b, bus);
+        return r < 0 || sd_bus_is_bus_client(bus) <= 0 ? r : logind_serve(b->logind, bus);
 }
 
 static void forget_names(void *userdata) {
@@ -95,6 +98,7 @@ static void forget_names(void *userdata) {
 
         who_forget(b->who);
         rights_forget(b->rights);
+        logind_forget(b->logind);
         b->subscribers = sd_bus_track_unref(b->subscribers);
 }
 
@@ -103,10 +107,17 @@ static const BusesHandler handler = {
         .lost = forget_names,
 };
 
+static void on_held_changed(void *userdata) {
+        const Bus *b = userdata;
+
+        logind_update(b->logind);
+}
+
 static const ManagerListener listener = {
         .slot_added = slot_bus_added,
         .slot_removed = slot_bus_removed,
         .slot_changed = slot_bus_changed,
+        .held_changed = on_held_changed,
         .told = event_bus_told,
         .inhibitors_changed = inhibit_bus_changed,
         .answered = manager_bus_answered,
@@ -117,6 +128,7 @@ void bus_free(Bus *b) {
         if (!b)
                 return;
         sub_uid_end();
+        logind_free(b->logind);
         asks_free(b->asks);
         rights_free(b->rights);
         who_free(b->who);
@@ -142,6 +154,8 @@ int bus_new(Manager *manager, Bus **ret) {
                 r = rights_new(manager->event, b->buses, &b->rights);
         if (r >= 0)
                 r = asks_new(manager->event, b->who, b->rights, manager->scanner, &b->asks);
+        if (r >= 0)
+                r = logind_new(manager, &b->logind);
         if (r < 0)
                 return r;
         manager_listen(manager, &listener, &removal_bus_listener, b);

@@ -32,7 +32,7 @@ static json_object *public_event(json_object *event) {
         static const char *const keys[] = {
                 "schema", "type", "time_usec", "removal", "slot", "slots", "port", "card", "state", "n", "of", "name", "phase", "done", "usec",
                 "outcome", "code", "certificate", "power", "attention", "deadline_usec", "digest", "verdict", "kind", "steps", "holders",
-                "blockers", "warnings", "eta_usec", "codes",
+                "blockers", "warnings", "eta_usec", "codes", "incident",
         };
         json_object *o = json_object_new_object();
 

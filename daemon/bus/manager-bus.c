@@ -285,6 +285,10 @@ static int get_certificate(void *bus, sd_bus_message *call, json_object *by, sd_
         return ask_by_id(bus, call, by, "certificate", "The certificate", error);
 }
 
+static int get_incident(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return ask_by_id(bus, call, by, "incident-record", "The incident", error);
+}
+
 static int get_test_report(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         return ask_by_id(bus, call, by, "test-report", "The report", error);
 }
@@ -310,6 +314,7 @@ static const struct {
         { "Verify", verify },
         { "Certificate", get_certificate },
         { "TestReport", get_test_report },
+        { "Incident", get_incident },
         { "VerifyCertificates", verify_certificates },
         { "ReadKept", read_kept },
         { "Remove", remove_one },
@@ -417,6 +422,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("OpenCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("h", certificate), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetTestReport", SD_BUS_ARGS("s", id), SD_BUS_ARGS("s", report), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenTestReport", SD_BUS_ARGS("s", id), SD_BUS_ARGS("h", report), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetIncident", SD_BUS_ARGS("s", id), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenIncident", SD_BUS_ARGS("s", id), SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenVerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -429,6 +436,7 @@ static const sd_bus_vtable manager_vtable[] = {
         KEPT("KeepHistory", "u", SD_BUS_PARAM(limit)),
         KEPT("KeepVerify", "s", SD_BUS_PARAM(target)),
         KEPT("KeepCertificate", "s", SD_BUS_PARAM(id)),
+        KEPT("KeepIncident", "s", SD_BUS_PARAM(id)),
         KEPT("KeepTestReport", "s", SD_BUS_PARAM(id)),
         KEPT("KeepVerifyCertificates", "",),
         SD_BUS_METHOD_WITH_ARGS("ReadKept", SD_BUS_ARGS("u", number), SD_BUS_ARGS("s", piece), on_method, SD_BUS_VTABLE_UNPRIVILEGED),

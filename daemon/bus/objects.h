@@ -9,12 +9,15 @@
 #define MANAGER_PATH "/org/saferemove1"
 #define MANAGER_INTERFACE "org.saferemove1.Manager"
 
+typedef struct Logind Logind;
+
 typedef struct Bus {
         Manager *manager;
         Buses *buses;
         Who *who;              /* who the callers are; gives this to each method */
         Rights *rights;        /* what those may who are not root */
         Asks *asks;            /* method calls that a worker is to answer */
+        Logind *logind;        /* which has shutdowns and suspends wait for removals */
         sd_bus_track *subscribers; /* who hears everything (event-bus.h) */
 } Bus;
 

@@ -72,6 +72,11 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
         return -ENOENT; /* the vtable has no other */
 }
 
+static int get_age(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "t", removal_age(userdata));
+}
+
 static int get_cancelable(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                 void *userdata, sd_bus_error *error) {
         const Removal *r = userdata;
@@ -190,6 +195,7 @@ static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_PROPERTY("StepCount", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Progress", "d", NULL, offsetof(Removal, progress), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("StartedUsec", "t", NULL, offsetof(Removal, started_usec), SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("AgeUsec", "t", get_age, 0, 0), /* it changes with each look */
         SD_BUS_PROPERTY("Cancelable", "b", get_cancelable, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Holders", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Blockers", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -303,7 +303,7 @@ static int on_list_slots(sd_bus_message *call, void *userdata, sd_bus_error *err
                         SD_BUS_PARAM(first) SD_BUS_PARAM(most), "ssua(" item ")", PAGE_NAMES SD_BUS_PARAM(items), on_plan, SD_BUS_VTABLE_UNPRIVILEGED)
 
 /* What a client may ask for before it uses it (docs/PROTOCOL.md, "What stays"). Words are added, never taken away. */
-static const char *const features[] = { "estimates", "inhibitors", "kept-documents", "last-outcome", "locate", "memory-stays", "reload", "self-test", "totals", "typed-plans" };
+static const char *const features[] = { "ages", "estimates", "incidents", "inhibitors", "kept-documents", "last-outcome", "locate", "memory-stays", "reload", "self-test", "totals", "typed-plans" };
 
 static int get_features(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                 void *userdata, sd_bus_error *error) {

@@ -14,8 +14,8 @@ enum {
         PRIVATE_MAX = 64,
         UNSENT_MAX = 16384,    /* messages that the bus has not taken ... */
         UNSENT_BYTES_MAX = 12 * 1024 * 1024, /* ... and bytes, since it had taken all of them */
+        UNANSWERED_MAX = 2,
         TOLD_BYTES = 512,      /* of a signal: names, numbers and states */
-        CHECKS_MAX = 10,       /* in which it has taken nothing at all */
         UNREAD_MAX = 1024,     /* messages that wait for one of root's connections, beside what is in its socket ... */
         SOCKET_BYTES = 256 * 1024, /* ... for which sd-bus takes 8 MiB */
 };
@@ -23,6 +23,7 @@ enum {
 /* A bus that is not there is tried again this often. */
 #define RETRY_USEC USEC_PER_SEC
 #define CHECK_USEC USEC_PER_SEC
+#define READ_USEC (10 * USEC_PER_SEC)    /* in which the bus has read what was sent before */
 
 typedef struct Private {
         sd_bus *bus;
@@ -36,8 +37,8 @@ struct Buses {
         sd_bus *system;
         sd_event_source *retry, *post, *check;
         size_t said;           /* bytes, since the bus had taken everything */
-        int unread;            /* at the last check, and how often it has not changed */
-        unsigned n_checks;
+        sd_bus_slot *asked;    /* a question to the bus itself, which is answered once it has read what was sent before; or NULL */
+        unsigned n_unanswered; /* such questions; after two the bus is left, which is not done in the middle of what it calls. One may be ours: we stood still. */
         int listener;
         sd_event_source *io;
         Private privates[PRIVATE_MAX];
@@ -69,6 +70,7 @@ void buses_free(Buses *b) {
         sd_event_source_disable_unref(b->retry);
         sd_event_source_disable_unref(b->post);
         sd_event_source_disable_unref(b->check);
+        sd_bus_slot_unref(b->asked);
         if (b->listener >= 0)
                 close(b->listener);
         sd_bus_flush_close_unref(b->system);
@@ -92,6 +94,7 @@ static int serve(Buses *b, sd_bus *bus, sd_bus_message_handler_t lost) {
 static void try_later(Buses *b);
 
 static void leave_system(Buses *b) {
+        b->asked = sd_bus_slot_unref(b->asked);
         b->system = sd_bus_close_unref(b->system);
         b->handler->lost(b->userdata);
         try_later(b);
@@ -105,8 +108,8 @@ static int on_system_lost(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 static void leave_stuck(Buses *b) {
         log_plain(LOG_WARNING, "The bus accepts no more messages. The connection is closed and made again.");
-        b->n_checks = 0;
         b->said = 0;
+        b->n_unanswered = 0;
         leave_system(b);
 }
 
@@ -117,17 +120,24 @@ static int unread_by_bus(const Buses *b) {
         return b->system && ioctl(sd_bus_get_fd(b->system), SIOCOUTQ, &bytes) >= 0 ? bytes : 0;
 }
 
+static int on_asked(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Buses *b = userdata;
+
+        b->asked = sd_bus_slot_unref(b->asked);
+        b->n_unanswered = sd_bus_message_is_method_error(m, NULL) && sd_bus_is_open(b->system) > 0 ? b->n_unanswered + 1 : 0;
+        return 0;
+}
+
+/* That something is unread now and was unread before says nothing: somebody may ask us again and again. */
 static int on_check(sd_event_source *timer, uint64_t usec, void *userdata) {
         Buses *b = userdata;
-        int unread = unread_by_bus(b);
+        sd_bus_message *m = NULL;
 
-        b->n_checks = unread > 0 && unread == b->unread ? b->n_checks + 1 : 0;
-        b->unread = unread;
-        if (b->n_checks >= CHECKS_MAX)
-                leave_stuck(b);
-        else if (unread > 0) /* once more */
-                return sd_event_source_set_time_relative(timer, CHECK_USEC) < 0 ? 0 : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
         b->check = sd_event_source_disable_unref(b->check);
+        if (unread_by_bus(b) > 0 &&
+            sd_bus_message_new_method_call(b->system, &m, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId") >= 0)
+                (void) sd_bus_call_async(b->system, &b->asked, m, on_asked, b, READ_USEC);
+        sd_bus_message_unref(m);
         return 0;
 }
 
@@ -139,9 +149,9 @@ static int on_post(sd_event_source *post, void *userdata) {
 
         if (b->system && sd_bus_get_n_queued_write(b->system, &unsent) >= 0 && unsent == 0)
                 b->said = 0;
-        if (unsent > UNSENT_MAX || b->said > UNSENT_BYTES_MAX)
+        if (b->n_unanswered >= UNANSWERED_MAX || unsent > UNSENT_MAX || b->said > UNSENT_BYTES_MAX)
                 leave_stuck(b);
-        else if (!b->check && unread_by_bus(b) > 0)
+        else if (!b->check && !b->asked && unread_by_bus(b) > 0)
                 (void) sd_event_add_time_relative(b->event, &b->check, CLOCK_MONOTONIC, CHECK_USEC, 0, on_check, b);
         return 0;
 }

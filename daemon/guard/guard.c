@@ -14,6 +14,7 @@
 #include "base/fileio.h"
 #include "base/run-dir.h"
 #include "daemon/log.h"
+#include "kernel/memory/own-memory.h"
 #include "kernel/pci/held-slot.h"
 #include "peers.h"
 #include "ports.h"
@@ -136,14 +137,19 @@ int main(int argc, char *argv[]) {
                 (void) puts("safe-remove-guard " PROJECT_VERSION);
                 return EXIT_SUCCESS;
         }
-        /* Our pages may be on the card that a press is about. */
+        /* Our pages may be on the card that a press is about. All workers have this from here. */
+        int r = own_memory_bind();
+        if (r < 0)
+                log_plain(LOG_WARNING, "The memory of the guard and of its workers may be on a card: %s", strerror(-r));
         (void) mlockall(MCL_CURRENT | MCL_FUTURE);
-        int r = set_up(&g);
+        r = set_up(&g);
         if (r < 0) {
                 log_plain(LOG_ERR, "The guard cannot be set up: %s. Attention buttons are not answered.", r == -EBUSY ? "another guard is there" : strerror(-r));
                 return EXIT_FAILURE;
         }
-        ports_look_everywhere(g.ports);
+        /* A light that blinks without a press is an older one: whoever set it, before this boot perhaps, wants nothing any more. */
+        if (source_kmsg_past_is_torn(g.kmsg))
+                ports_look_everywhere(g.ports);
         (void) sd_notify(0, "READY=1\nSTATUS=Listening for attention buttons.");
         return sd_event_loop(g.event) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -136,6 +136,7 @@ static void on_given_by_others(Port *p) {
 static void on_hung(Port *p, bool held) {
         bool again = p->again && !p->world->leaving;
 
+        p->again = false; /* held it is answered by that */
         if (held && p->found && !port_is_watched(p))
                 keep_found(p, claim_usec());
         else if (held && p->found)
@@ -169,6 +170,11 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
                 port_give_back(p, "nobody has taken the removal over in time", true);
         }
         return 0;
+}
+
+void port_await_claim(Port *p) {
+        if (!p->timer)
+                set_timer(p, claim_usec());
 }
 
 void port_take(Port *p) {

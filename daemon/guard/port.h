@@ -30,6 +30,7 @@ typedef struct PortWorld {
         Hands *hands;
         sd_event_source *pending; /* enabled where a port is pressed */
         bool leaving;
+        uint64_t lost_usec;    /* monotonic: when records were missing last, and a press may be among them; 0: never */
 } PortWorld;
 
 typedef struct Port {
@@ -80,6 +81,9 @@ void port_poll(Port *p);
 /* A press after which there may be a second one: it is taken when all that is there has been heard. */
 void port_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec);
 void port_take(Port *p);
+
+/* Held, and claimed by nobody any more: it is given back when the time that a press has for that is over. */
+void port_await_claim(Port *p);
 
 /* A press that is answered by telling of it, as soon as somebody is there. */
 void port_note_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec);

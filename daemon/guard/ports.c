@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "engine/journal.h"
 #include "kernel/pci/held-slot.h"
 #include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/listing.h"
@@ -9,6 +10,7 @@
 
 #define ORPHAN_USEC (600 * USEC_PER_SEC) /* from the end of the daemon that had claimed it to the next one */
 #define KERNEL_USEC (5 * USEC_PER_SEC)  /* from the press to the kernel's power-off */
+#define LOST_USEC (30 * USEC_PER_SEC)   /* from records that were lost to whoever asks for a look because of them: a daemon looks at the whole machine before */
 #define YIELD_USEC (15 * USEC_PER_SEC)  /* from leaving a slot to the kernel to its being off, where nobody is there to ask */
 
 struct Ports {
@@ -66,8 +68,8 @@ static void on_pressed(Port *p, const SourceEvent *e) {
         PortWorld *w = p->world;
         bool by_kernel = e->text, driven = held_is_driven(p->port);
 
-        /* The kernel clears the bit and says so itself. */
-        if (!by_kernel && driven && e->kind == SOURCE_BUTTON_PRESSED)
+        /* Where it drives the slot the kernel clears the bit and says so itself; where it certainly does not, no light of its own blinks. */
+        if (!by_kernel && (e->kind == SOURCE_BUTTON_PRESSED ? driven : held_is_undriven(p->port)))
                 return;
         /* It says so of a slot that it drives: what was held was given back since, and this is another press. */
         if (by_kernel && driven && p->state == PORT_HELD)
@@ -79,7 +81,7 @@ static void on_pressed(Port *p, const SourceEvent *e) {
                 port_press(p, e->kind, e->text, e->usec);
         else if (!by_kernel && p->state == PORT_FREE && !port_is_watched(p) && !is_yielded(p) && !w->leaving)
                 port_press(p, e->kind, NULL, 0); /* by its light */
-        else {
+        else if (e->kind != SOURCE_BUTTON_MISSED) { /* a removal has its light blink, and nobody has pressed */
                 port_note_press(p, e->kind, e->text, e->usec);
                 port_tell_press(p, false);
         }
@@ -131,6 +133,7 @@ static void on_past(Port *p, const SourceEvent *e) {
 void ports_look_everywhere(Ports *g) {
         _cleanup_listing_ Listing services = { 0 };
 
+        g->world.lost_usec = now_monotonic();
         if (listing_readf(&services, "/sys/bus/pci_express/drivers/pciehp") < 0)
                 return;
         for (size_t i = 0; i < services.n; i++) {
@@ -222,8 +225,12 @@ static void ask_give_back(Port *p, json_object *message) {
                 port_give_back(p, json_str(message, "why") ?: "the removal does not take place", kept);
 }
 
+/* Who knows of a press may ask at any time. For anybody else a light that blinks is one only where its record may be missing here: it may be older than the boot. */
 static void ask_look(Port *p, json_object *message) {
-        if (p->state == PORT_FREE)
+        uint64_t lost = p->world->lost_usec;
+        bool missing = lost > 0 && now_monotonic() - lost < LOST_USEC;
+
+        if (p->state == PORT_FREE && (missing || !streq_ptr(json_str(message, "why"), "lost")))
                 (void) source_slot_look(p->world->slots, p->port);
 }
 
@@ -272,12 +279,14 @@ void ports_take_gone(Ports *g) {
                 if (held || (port_is_watched(p) && is_left_held(p)))
                         port_hold_found(p, ORPHAN_USEC);
                 p->want = PORT_WANT_NOTHING;
+                if (p->state == PORT_HELD)
+                        port_await_claim(p); /* taken while a removal that was about to end claimed it, or watched */
                 source_slot_unguard(g->world.slots, p->port);
                 port_poll(p);
         }
 }
 
-/* Where pciehp drives the port the slot was given back and only its mark stayed. */
+/* Where pciehp drives the port the slot was given back and only its mark stayed; unless a removal has left a write behind that may hold it yet. */
 int ports_take_marks(Ports *g) {
         _cleanup_json_ json_object *marks = NULL;
 
@@ -290,6 +299,8 @@ int ports_take_marks(Ports *g) {
                         port_hang_found(p);
                 else if (p)
                         port_hold_found(p, 0);
+                else if (!hangs && !held && port_is_written(port))
+                        continue;
                 else if (!hangs && !held)
                         held_forget(port);
                 else

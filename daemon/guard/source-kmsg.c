@@ -25,6 +25,7 @@ typedef struct KmsgSource {
         int fd;
         bool have_sequence;
         uint64_t sequence;     /* of the last record read */
+        bool past_torn;        /* a press may be missing of what was said before anybody listened, and the kernel may yet count for it */
         KeptLog *kept;         /* from when the past was read */
 } KmsgSource;
 
@@ -32,6 +33,7 @@ static const SourceEventKind kind_of_message[_SLOT_MESSAGE_MAX] = {
         [SLOT_MESSAGE_POWER_OFF] = SOURCE_BUTTON_PRESSED,
         [SLOT_MESSAGE_CANCEL] = SOURCE_BUTTON_CANCELLED,
         [SLOT_MESSAGE_CARD_GONE] = SOURCE_CARD_GONE,
+        [SLOT_MESSAGE_CARD_DOUBTED] = SOURCE_CARD_DOUBTED,
 };
 
 static void emit(KmsgSource *s, const SourceEvent *event) {
@@ -46,6 +48,7 @@ static void emit_lost(KmsgSource *s, const char *text) {
 typedef struct Past {
         KmsgRecord *records;   size_t n_records, a_records;
         uint64_t now;          /* by the log's own clock, which is near the monotonic one only while the machine is young; 0: not known */
+        uint64_t torn_usec;    /* of the first record after the last one that is missing; 0: none is */
 } Past;
 
 static void past_done(Past *p) {
@@ -83,7 +86,9 @@ static void take_record(KmsgSource *s, const char *data, size_t length, Past *pa
         if (kmsg_parse(data, length, &record) < 0)
                 return;
 
-        if (s->have_sequence && record.sequence > s->sequence + 1 && !past)
+        if (past && record.sequence > (s->have_sequence ? s->sequence + 1 : 0))
+                past->torn_usec = record.usec;
+        else if (s->have_sequence && record.sequence > s->sequence + 1)
                 emit_lost(s, LOST);
         s->have_sequence = true;
         s->sequence = record.sequence;
@@ -112,6 +117,7 @@ static void take_past(KmsgSource *s, const char *path) {
                         break;
         }
         uint64_t now = past.now > 0 ? past.now : now_monotonic();
+        s->past_torn = past.torn_usec + KERNEL_USEC > now && past.torn_usec > 0;
         for (size_t i = 0; i < past.n_records; i++)
                 if (past.records[i].usec + KERNEL_USEC > now)
                         take_message(s, &past.records[i], true);
@@ -186,6 +192,12 @@ static int kmsg_start(const SourceContext *context, void **ret_state) {
 
         *ret_state = TAKE_PTR(s);
         return 0;
+}
+
+bool source_kmsg_past_is_torn(const void *state) {
+        const KmsgSource *s = state;
+
+        return s->past_torn;
 }
 
 const Source source_kmsg = {

@@ -13,7 +13,9 @@
 #include "base/json.h"
 #include "daemon/log.h"
 #include "daemon/source/guard-socket.h"
+#include "kernel/process/kernel-stack.h"
 #include "kernel/process/pidfd.h"
+#include "standing.h"
 #include "start.h"
 #include "workers.h"
 
@@ -27,6 +29,8 @@ enum {
         BACKLOG = 64,
         MESSAGE_MAX = 512,
         LISTENER_FD = 3,       /* in the starter */
+        DYING_LOOKS = 10,      /* of a removal's worker that was killed, one each second: its daemon gives it up some time later */
+        STACK_MAX = 320,       /* of what is said of one, so that the word with it is no longer than others */
         OOM_SCORE = -900,      /* the guard's is -1000; a worker may need more memory than a machine has */
 };
 
@@ -43,14 +47,16 @@ struct Job {
         int link;              /* -EBADF: who asked for it is gone */
         pid_t pid;             /* 0: not started */
         char *verb;            /* NULL: not started */
-        bool killed;           /* and not dead yet */
+        bool killed;           /* and not dead yet, */
+        unsigned dying_looks;  /* at so many looks */
+        Standing standing;
         sd_event_source *io, *child;
         Job *next;
 };
 
 struct Starter {
         sd_event *event;
-        sd_event_source *listening, *dying_over;
+        sd_event_source *listening, *dying_over, *looking;
         Start *start;
         Job *jobs;
         unsigned n_jobs;
@@ -64,7 +70,9 @@ struct Workers {
         int listener;          /* kept here: what is asked for while a starter is replaced is not lost */
         int line;              /* its end is the end of the other side */
         int starter;           /* the process, as a pidfd; -EBADF: not known */
-        sd_event_source *io, *again;
+        pid_t pid;
+        Standing standing;
+        sd_event_source *io, *again, *looking;
 };
 
 /* The starter, a process of its own. */
@@ -152,16 +160,32 @@ static bool is_let_in(Starter *s, const char *verb) {
         return false;
 }
 
-static void tell(const Job *j, const char *type, const char *key, int value, bool exited) {
-        _cleanup_json_ json_object *o = json_object_new_object();
-
+static void say(const Job *j, const char *type, json_object *o) {
         json_set_str(o, "type", type);
-        json_set_u64(o, key, (uint64_t) value);
-        if (exited)
-                json_set_bool(o, "exited", true);
         const char *text = json_text(o);
         if (text && j->link >= 0)
                 (void) send(j->link, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void tell(const Job *j, const char *type, const char *key, int value, bool exited) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        json_set_u64(o, key, (uint64_t) value);
+        if (exited)
+                json_set_bool(o, "exited", true);
+        say(j, type, o);
+}
+
+/* Nobody else can ask the kernel where it is: the daemon has no rights, and a worker for that may hang as well. */
+static void tell_hanging(const Job *j) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+        _cleanup_free_ char *stack = kernel_stack(j->pid);
+
+        log_plain(LOG_ERR, "Worker process %d ('%s') was killed and does not die: it hangs in the kernel%s%s.", j->pid, j->verb, stack ? "; its kernel stack: " : "", stack ?: "");
+        if (stack && strlen(stack) > STACK_MAX)
+                stack[STACK_MAX] = '\0';
+        json_set_str(o, "stack", stack);
+        say(j, "hanging", o);
 }
 
 static int on_child(sd_event_source *child, const siginfo_t *info, void *userdata) {
@@ -195,6 +219,31 @@ static void on_gone(Job *j) {
         listen_or_wait(s);
 }
 
+/* Looks have deadlines that end them; of a removal nobody knows how long it may be silent. Whoever has asked for it decides what becomes of it. */
+static int on_looking(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Starter *s = userdata;
+        int tracer;
+
+        for (Job *j = s->jobs; j; j = j->next) {
+                if (!start_is_removal(j->verb) || j->pid <= 0)
+                        continue;
+                if (j->killed && ++j->dying_looks == DYING_LOOKS)
+                        tell_hanging(j);
+                if (standing_look(&j->standing, j->pid, &tracer))
+                        tell(j, "stopped", "by", tracer, false);
+        }
+        bool more = has_removal(s) && sd_event_source_set_time_relative(timer, STANDING_LOOK_USEC) >= 0 &&
+                    sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT) >= 0;
+        if (!more)
+                s->looking = sd_event_source_disable_unref(s->looking);
+        return 0;
+}
+
+/* Not by the clock of start.c: whether that one is set tells from outside whether a worker is about to be made. */
+static int look_from_now_on(Starter *s) {
+        return s->looking ? 0 : sd_event_add_time_relative(s->event, &s->looking, CLOCK_BOOTTIME, STANDING_LOOK_USEC, 0, on_looking, s);
+}
+
 static int start(Job *j, const char *verb, int stream) {
         Starter *s = j->starter;
 
@@ -208,6 +257,8 @@ static int start(Job *j, const char *verb, int stream) {
         if (r < 0)
                 return r;
         r = start_watch(s->event, j->pid, on_child, j, &j->child);
+        if (r >= 0 && start_is_removal(verb))
+                r = look_from_now_on(s);
         if (r < 0)
                 kill_group(j);
         return r;
@@ -337,12 +388,27 @@ static int on_starter_gone(sd_event_source *io, int fd, uint32_t revents, void *
         Workers *w = userdata;
 
         log_plain(LOG_ERR, "The process that starts workers has ended; another one takes its place. Workers that run go on.");
+        w->looking = sd_event_source_disable_unref(w->looking);
         w->io = sd_event_source_disable_unref(w->io);
         close(TAKE_FD(w->line));
         closep(&w->starter);
         w->starter = -EBADF;
         w->again = sd_event_source_disable_unref(w->again);
         return sd_event_add_time_relative(w->event, &w->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, w);
+}
+
+/* A starter that somebody has stopped starts nobody, and hears of no end: to whoever waits for one of its workers it says nothing for ever. */
+static int on_looking_at_starter(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Workers *w = userdata;
+        int tracer = 0;
+
+        (void) usec;
+        if (standing_look(&w->standing, w->pid, &tracer)) {
+                log_plain(LOG_ERR, "The process that starts workers (%d) was stopped by %s, and is killed.", w->pid, tracer > 0 ? "who traces it" : "somebody");
+                (void) pidfd_signal(w->starter, SIGKILL);
+        }
+        int r = sd_event_source_set_time_relative(timer, STANDING_LOOK_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
 static int start_starter(Workers *w) {
@@ -365,7 +431,11 @@ static int start_starter(Workers *w) {
                 return r;
         }
         w->line = TAKE_FD(ours);
-        (void) pidfd_open_process(pid, &w->starter);
+        w->pid = pid;
+        w->standing = (Standing) { 0 };
+        if (pidfd_open_process(pid, &w->starter) < 0 ||
+            sd_event_add_time_relative(w->event, &w->looking, CLOCK_MONOTONIC, STANDING_LOOK_USEC, 0, on_looking_at_starter, w) < 0)
+                log_plain(LOG_WARNING, "Nobody notices when the process that starts workers is stopped.");
         return 0;
 }
 
@@ -405,6 +475,7 @@ void workers_free(Workers *w) {
                 return;
         sd_event_source_disable_unref(w->io);
         sd_event_source_disable_unref(w->again);
+        sd_event_source_disable_unref(w->looking);
         if (w->line >= 0) {
                 dismiss_starter(w);
                 close(w->line);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "decide.h"
+#include "incident/incidents.h"
 #include "inhibitors.h"
 #include "light.h"
 #include "policy.h"
@@ -128,35 +129,12 @@ static void gone_free(void *userdata) {
         free(g);
 }
 
-/* Also before the worker that goes on has said so. Not when a self-test gives the slots their power back. */
-static bool may_go(const Removal *r) {
-        if (streq_ptr(r->step, step_type_to_string(STEP_POWER_ON)))
-                return false;
-        return r->state == REMOVAL_FINISHING || (r->finishing && r->state != REMOVAL_RESTORING);
-}
-
-static void judge_gone(Manager *m, const char *port) {
-        const ManagedSlot *s = manager_slot_at_port(m, port);
-        Removal *running = manager_running_holding(m, port);
-
-        /* After the power-off a card may be pulled; and other cards than memory (an NVMe drive, say) may be at any time. Whether a slot that
-         * is safe has a card is what the next scan will tell. */
-        if (running ? may_go(running) : s && (s->outcome == OUTCOME_SAFE || !*slot_get(s, SLOT_TEXT_MEMDEV)))
-                return;
-
-        manager_log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_GONE, port, "the card was pulled without being safe to pull");
-        manager_tell_about(m, "card-gone", port, NULL);
-        if (running)
-                (void) removal_cancel(running, "card-gone");
-        manager_rescan(m);
-}
-
 static int on_gone_turn(sd_event_source *source, void *userdata) {
         Gone *g = userdata;
 
         if (++g->turns < GONE_TURNS)
                 return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-        judge_gone(g->manager, g->port);
+        manager_doubt_card(g->manager, g->port, "card-gone", NULL);
         return sd_event_source_set_floating(source, false);
 }
 
@@ -182,7 +160,12 @@ static int gone_later(Manager *m, const char *port) {
 
 static void on_card_gone(Manager *m, const SourceEvent *e) {
         if (gone_later(m, e->port) < 0)
-                judge_gone(m, e->port);
+                manager_doubt_card(m, e->port, "card-gone", NULL);
+}
+
+static void on_card_doubted(Manager *m, const SourceEvent *e) {
+        manager_doubt_card(m, e->port, "card-doubted", e->text);
+        manager_rescan(m);
 }
 
 /* The attention LED is the part of the light that is ours to write. It goes off again when the power LED says by itself that the
@@ -240,6 +223,7 @@ static void (*const handlers[_SOURCE_EVENT_KIND_MAX])(Manager *m, const SourceEv
         [SOURCE_TOPOLOGY_CHANGED] = on_topology_changed,
         [SOURCE_EVENTS_LOST] = on_lost,
         [SOURCE_CARD_GONE] = on_card_gone,
+        [SOURCE_CARD_DOUBTED] = on_card_doubted,
         [SOURCE_LIGHT_OVER] = on_light_over,
         [SOURCE_LIGHT_UNTRUE] = on_untrue,
 };
@@ -250,20 +234,38 @@ static void on_source_event(const SourceEvent *event, void *userdata) {
 
 static const Source *const sources[MANAGER_SOURCES] = { [SOURCE_GUARD] = &source_guard, [SOURCE_UDEV] = &source_udev };
 
+static void free_removals(Manager *m) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                removal_free(m->removals[i]);
+        free(m->removals);
+        m->removals = NULL;
+        m->n_removals = m->a_removals = 0;
+}
+
+static void free_slots(Manager *m) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                slot_free(m->slots[i]);
+        free(m->slots);
+        m->slots = NULL;
+        m->n_slots = m->a_slots = 0;
+}
+
 void manager_free(Manager *m) {
         if (!m)
                 return;
         for (size_t i = 0; i < MANAGER_SOURCES; i++)
                 sources[i]->stop(m->source_states[i]);
         lights_free(m);
+        manager_free_incidents(m);
         manager_inhibitors_free(m);
         manager_free_reading(m);
         question_free(m->came_back);
         manager_free_reload(m);
         manager_free_stays(m);
+        manager_free_late(m);
         scanner_free(m->scanner);
-        manager_free_removals(m);
-        manager_free_slots(m);
+        free_removals(m);
+        free_slots(m);
         json_object_put(m->topology);
         json_object_put(m->recalled);
         json_object_put(m->recalled_last);
@@ -282,7 +284,7 @@ int manager_new(sd_event *event, Manager **ret) {
 
         m->event = sd_event_ref(event);
         m->owner = (RemovalOwner) {
-                .event = event, .found = manager_removal_found, .unstartable = manager_removal_unstartable,
+                .event = event, .found = manager_removal_found, .unstartable = manager_removal_unstartable, .died = manager_removal_died,
                 .inhibitors = inhibitors_of, .userdata = m,
         };
         m->source_context = (SourceContext) { .event = event, .emit = on_source_event, .userdata = m };
@@ -298,6 +300,9 @@ int manager_new(sd_event *event, Manager **ret) {
         removal_listen(&m->owner, &lights_listener, m);
         removal_listen(&m->owner, &ports_listener, m);
         removal_listen(&m->owner, &inhibitors_listener, m);
+        removal_listen(&m->owner, &records_listener, m);
+        removal_listen(&m->owner, &incidents_listener, m);
+        removal_listen(&m->owner, &late_listener, m);
 
         *ret = TAKE_PTR(m);
         return 0;

@@ -9,9 +9,12 @@ enum {
         UNANSWERED_SEC_MAX = 3600, /* whose workers hang in the kernel: each leaves one more there */
 };
 
-#define BEFORE "before" /* what the indicator showed before it blinked for somebody */
+#define BLINKS_USEC (10 * USEC_PER_SEC) /* longer than the kernel has it blink after a press, or over a card that comes up */
 
-/* Attention LEDs that do not yet show what they should. A new write may be followed by an older one that hung in the kernel; the older one
+#define BEFORE "before" /* what the indicator showed before it blinked for somebody */
+#define LIT "lit"       /* the power indicator is on over a card that has power */
+
+/* LEDs that do not yet show what they should: attention LEDs, but for LIT. A new write may be followed by an older one that hung in the kernel; the older one
  * must not be the last. */
 struct Light {
         Manager *manager;
@@ -105,6 +108,15 @@ static bool shows_the_way(const Light *l) {
         return streq(l->wanted, "blink") || streq(l->wanted, BEFORE);
 }
 
+/* As a sentence about it has them. */
+static const char *indicator_of(const Light *l) {
+        return streq(l->wanted, LIT) ? "power" : "attention";
+}
+
+static const char *word_of(const Light *l) {
+        return streq(l->wanted, LIT) ? "on" : l->wanted;
+}
+
 static int want(Light *l, const char *attention) {
         char *wanted = strdup(attention);
         if (!wanted)
@@ -143,8 +155,8 @@ static void try_later(Light *l, const char *why_not, unsigned max_sec) {
         const ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
 
         if (why_not && !l->told)
-                log_plain(LOG_ERR, "The attention LED of slot %s cannot be set to %s: %s. It is tried again.",
-                                s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted, why_not);
+                log_plain(LOG_ERR, "The %s LED of slot %s cannot be set to %s: %s. It is tried again.", indicator_of(l),
+                                s ? slot_get(s, SLOT_TEXT_NAME) : "?", word_of(l), why_not);
         l->told = l->told || why_not;
         if (is_over(l) || sd_event_add_time_relative(l->manager->event, &l->retry, CLOCK_MONOTONIC, l->pause_sec * USEC_PER_SEC, 0, on_retry, l) < 0) {
                 forget(l);
@@ -156,12 +168,14 @@ static void try_later(Light *l, const char *why_not, unsigned max_sec) {
 /* NULL: the light is as it was asked for, by what the slot's registers say. A slot that has none says nothing. What it showed before the worker alone knows,
  * who has read it back. */
 static const char *trouble(json_object *answer, const char *why_not, const char *asked) {
-        const char *shown = streq(asked, BEFORE) ? NULL : json_str(answer, "attention");
+        const char *shown = streq(asked, BEFORE) || streq(asked, LIT) ? NULL : json_str(answer, "attention");
 
         if (!answer)
                 return why_not;
         if (streq_ptr(json_str(answer, "type"), "error"))
                 return json_str(answer, "message") ?: "the worker gave no reason";
+        if (streq(asked, LIT))
+                return json_flag(answer, "dark") ? "it was written, and the power LED is off over a card that has power" : NULL;
         return shown && !streq(shown, asked) ? "it was written, and the slot shows another one" : NULL;
 }
 
@@ -206,7 +220,7 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
                 turn_off(l);
         else {
                 if (l->told)
-                        log_plain(LOG_NOTICE, "The attention LED of slot %s is %s now.", s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted);
+                        log_plain(LOG_NOTICE, "The %s LED of slot %s is %s now.", indicator_of(l), s ? slot_get(s, SLOT_TEXT_NAME) : "?", word_of(l));
                 forget(l);
         }
 }
@@ -292,10 +306,76 @@ static bool is_untrue(const ManagedSlot *s) {
         return !shown && (dark || !stuck);
 }
 
+/* It reads as one that is safe to pull, and its card has power: a reset of the machine turned the light off, or somebody has. The kernel sets it only when it
+ * switches the power. */
+static bool is_dark(const ManagedSlot *s) {
+        SlotState state = slot_state_from_string(slot_get(s, SLOT_TEXT_STATE));
+
+        return (state == SLOT_READY || state == SLOT_REFUSED || state == SLOT_UNKNOWN) && *slot_get(s, SLOT_TEXT_CARD_ADDRESS) && s->view.occupied && !s->view.held &&
+               streq(slot_get(s, SLOT_TEXT_POWER), "on") && streq(slot_get(s, SLOT_TEXT_POWER_LED), "off") && !streq(slot_get(s, SLOT_TEXT_ATTENTION_LED), "on");
+}
+
+/* It blinks as if somebody were at work there, and nobody is: a removal that the machine's end has interrupted has left it so, or somebody has set it. (A reset
+ * of the machine need not reset its ports.) The kernel's own blinking is over in time. */
+static bool is_left_blinking(ManagedSlot *s) {
+        SlotState state = slot_state_from_string(slot_get(s, SLOT_TEXT_STATE));
+        bool blinks = (state == SLOT_READY || state == SLOT_REFUSED || state == SLOT_UNKNOWN) && *slot_get(s, SLOT_TEXT_CARD_ADDRESS) && s->view.occupied &&
+                      !s->view.held && streq(slot_get(s, SLOT_TEXT_POWER), "on") && streq(slot_get(s, SLOT_TEXT_POWER_LED), "blink");
+        uint64_t now = now_monotonic();
+
+        s->blinks_since = !blinks ? 0 : s->blinks_since ?: now;
+        if (!blinks)
+                return false;
+        if (now - s->blinks_since >= BLINKS_USEC) {
+                s->blinks_since = now; /* not with each look, where somebody sets it again */
+                return true;
+        }
+        if (scanner_want_within(s->manager->scanner, s->blinks_since + BLINKS_USEC - now) < 0)
+                log_plain(LOG_ERR, "Slot %s cannot be looked at again, whose power LED blinks.", slot_get(s, SLOT_TEXT_NAME));
+        return false;
+}
+
+static int light_up(Manager *m, ManagedSlot *s, const char *why) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+        Light *l = NULL;
+
+        int r = light_new(m, port, &l);
+        if (r >= 0)
+                r = want(l, LIT);
+        if (r < 0)
+                return r;
+        log_plain(LOG_NOTICE, "The card in slot %s has power under %s: the LED is turned on.", slot_get(s, SLOT_TEXT_NAME), why);
+        begin(l);
+        return 0;
+}
+
 int light_assert(Manager *m, ManagedSlot *s) {
         const char *port = slot_get(s, SLOT_TEXT_PORT);
 
-        return *port && is_fault(s) && is_untrue(s) && !light_of(m, port) ? light_attention(m, s, "on") : 0;
+        if (!*port || light_of(m, port))
+                return 0;
+        if (is_fault(s) && is_untrue(s))
+                return light_attention(m, s, "on");
+        if (manager_running_holding(m, port) || manager_enquiry_at_port(m, port)) {
+                s->blinks_since = 0;
+                return 0;
+        }
+        if (is_left_blinking(s))
+                return light_up(m, s, "a power LED that blinks, and nobody is at work there");
+        return is_dark(s) ? light_up(m, s, "a dark power LED, which reads as safe to pull") : 0;
+}
+
+int light_steady(Manager *m, const char *port) {
+        ManagedSlot *s = manager_slot_at_port(m, port);
+
+        return !s || light_of(m, port) || manager_running_holding(m, port) ? 0 : light_up(m, s, "a power LED that a write has set which nobody waits for any more");
+}
+
+int light_as_before(Manager *m, const char *port, const char *attention) {
+        ManagedSlot *s = manager_slot_at_port(m, port);
+
+        /* Whoever wants something else of it has the last word. */
+        return !s || light_of(m, port) || manager_running_holding(m, port) || is_fault(s) || s->located_until > 0 ? 0 : light_attention(m, s, attention);
 }
 
 /* A removal begins at the slot, and the lights are its own: whoever is at one is ended. */

@@ -24,8 +24,15 @@ bool light_is_wanted(const Manager *m, const char *port);
 void lights_call_off(Manager *m);
 
 /* After a look: the light of a fault is set once more where the slot shows another one and nobody is at it. A write that had hung since before
- * may have been the last word. */
+ * may have been the last word. And a card that has power does not stand under dark lights, which say that it is safe to pull, nor under a power
+ * indicator that blinks for nobody, for longer than the kernel ever has it blink: it is turned on. */
 int light_assert(Manager *m, ManagedSlot *s);
+
+/* A write of a removal that is over has come late, and has the power indicator blink over a card that stays: it is turned on. 0 too where something else is wanted of its lights. */
+int light_steady(Manager *m, const char *port);
+
+/* The same of the attention indicator, which is to show what it showed before that removal ("on" or "off"). */
+int light_as_before(Manager *m, const char *port, const char *attention);
 
 /* A removal that begins ends whoever is at one of its lights; after it what was to be turned off is, and a fault's light is on. Its userdata is
  * the manager. */

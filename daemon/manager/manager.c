@@ -34,14 +34,6 @@ int manager_remember(Manager *m, Removal *r) {
         return 0;
 }
 
-void manager_free_removals(Manager *m) {
-        for (size_t i = 0; i < m->n_removals; i++)
-                removal_free(m->removals[i]);
-        free(m->removals);
-        m->removals = NULL;
-        m->n_removals = m->a_removals = 0;
-}
-
 ManagedSlot *manager_slot(Manager *m, const char *name) {
         for (size_t i = 0; i < m->n_slots; i++)
                 if (streq_ptr(slot_get(m->slots[i], SLOT_TEXT_NAME), name))
@@ -54,14 +46,6 @@ ManagedSlot *manager_slot_at_port(Manager *m, const char *port) {
                 if (streq_ptr(slot_get(m->slots[i], SLOT_TEXT_PORT), port))
                         return m->slots[i];
         return NULL;
-}
-
-void manager_free_slots(Manager *m) {
-        for (size_t i = 0; i < m->n_slots; i++)
-                slot_free(m->slots[i]);
-        free(m->slots);
-        m->slots = NULL;
-        m->n_slots = m->a_slots = 0;
 }
 
 ManagedSlot *manager_slot_named(Manager *m, const char *name, const char *port) {
@@ -352,12 +336,30 @@ json_object *manager_unread(Manager *m) {
         return list;
 }
 
+bool manager_holds_slot(const Manager *m) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                if (m->slots[i]->shown && m->slots[i]->view.held && m->slots[i]->marked)
+                        return true;
+        return false;
+}
+
+static void tell_held(Manager *m) {
+        bool holds = manager_holds_slot(m);
+
+        if (holds == m->told_held)
+                return;
+        m->told_held = holds;
+        if (m->listener)
+                m->listener->held_changed(m->listener_data);
+}
+
 static void show(ManagedSlot *s, SlotView *view) {
         const char *changed[SLOT_PROPERTIES_MAX + 1];
-        const Manager *m = s->manager;
+        Manager *m = s->manager;
 
         if (slot_take_view(s, view, changed) > 0 && s->shown && m->listener)
                 m->listener->slot_changed(s, changed, m->listener_data);
+        tell_held(m);
 }
 
 void manager_show_slot(ManagedSlot *s, json_object *entry, bool stale) {
@@ -372,6 +374,8 @@ void manager_show_slot(ManagedSlot *s, json_object *entry, bool stale) {
                 return;
         }
         view.stale = view.stale || stale;
+        if (entry && !s->held_told)
+                s->marked = json_flag(entry, "marked");
         show(s, &view);
 }
 
@@ -410,6 +414,7 @@ void manager_show_held(Manager *m, const char *port, bool held) {
         if (!s || slot_view_make(s, NULL, manager_removal_of_slot(m, slot_get(s, SLOT_TEXT_NAME), port), &view) < 0)
                 return;
         s->held_told = true;
+        s->marked = held;
         view.held = held;
         show(s, &view);
 }
@@ -421,19 +426,21 @@ void manager_held_by_looks(Manager *m, const char *port) {
 }
 
 void manager_show_new_slot(ManagedSlot *s) {
-        const Manager *m = s->manager;
+        Manager *m = s->manager;
 
         s->shown = true;
         if (m->listener)
                 m->listener->slot_added(s, m->listener_data);
+        tell_held(m);
 }
 
 void manager_hide_slot(ManagedSlot *s) {
-        const Manager *m = s->manager;
+        Manager *m = s->manager;
 
         s->shown = false;
         if (m->listener)
                 m->listener->slot_removed(s, m->listener_data);
+        tell_held(m);
 }
 
 void manager_listen(Manager *m, const ManagerListener *slots, const RemovalListener *removals, void *userdata) {

@@ -15,6 +15,8 @@ enum {
 };
 
 typedef struct Light Light;
+typedef struct Incident Incident;
+typedef struct Late Late;
 typedef struct Inhibitors Inhibitors;
 
 /* Who is told of the slots, of what happens to no removal, and what comes of a request. One for all, which the rest need not know. */
@@ -22,6 +24,7 @@ typedef struct ManagerListener {
         void (*slot_added)(ManagedSlot *s, void *userdata);
         void (*slot_removed)(ManagedSlot *s, void *userdata);
         void (*slot_changed)(const ManagedSlot *s, const char *const *properties, void *userdata); /* their names, NULL-terminated */
+        void (*held_changed)(void *userdata); /* manager_holds_slot() */
         void (*told)(json_object *event, void *userdata);
         void (*inhibitors_changed)(void *userdata); /* inhibitors.h */
 
@@ -53,13 +56,20 @@ struct Manager {
         Question *reading;
         sd_event_source *read_timer;
         uint64_t read_delay;
+        Question *make_up;             /* a worker writes down what is missing of records */
+        bool make_up_again;            /* something else was not written meanwhile */
+        sd_event_source *make_up_timer;
+        uint64_t make_up_delay;        /* until the next time, doubled each time; 0: nothing is missing */
+        bool make_up_told;             /* what is missing */
 
         json_object *recalled;         /* slot name -> outcome, until a scan has found the slot */
         json_object *recalled_last;    /* slot name -> what ended there last, likewise (slot.h) */
 
         ManagedSlot **slots;           size_t n_slots, a_slots;
+        bool told_held;                /* manager_holds_slot(), as the listener was told last */
         Removal **removals;            size_t n_removals, a_removals; /* in the order of their start; enquiries too */
         uint64_t last_number;
+        const char *going_down;        /* "shutdown" or "suspend": nothing begins any more (down/go-down.h); NULL: neither */
         uint64_t looked_usec;          /* when the last look came to its end that saw the machine, by the wall clock; 0: none has yet */
         Question *came_back;           /* a worker is asked about cards that have come (removals.h) */
         uint64_t came_back_number;     /* last_number when it was asked */
@@ -69,7 +79,9 @@ struct Manager {
         Question *reload;              /* a worker looks through the files with settings (policy.h) */
         bool reload_again;
         Inhibitors *inhibitors;        /* who does not want cards to go (inhibitors.h) */
-        Light *lights;                 /* attention LEDs that are being set */
+        Light *lights;                 /* LEDs that are being set */
+        Late *late;                    /* writes that outlived their removal (records.h) */
+        Incident *incidents;           /* cards that may be gone, of which a worker is asked (incident/incidents.h) */
 };
 
 static inline Manager *manager_of(const Removal *r) {
@@ -95,7 +107,6 @@ ManagedSlot *manager_slot(Manager *m, const char *name);
 ManagedSlot *manager_slot_at_port(Manager *m, const char *port);
 ManagedSlot *manager_slot_named(Manager *m, const char *name, const char *port); /* the port decides; both may be NULL */
 ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r, size_t i); /* its i-th; NULL: not there */
-void manager_free_slots(Manager *m);
 
 /* Shows a slot as this entry of a look (NULL: as before) and its removal have it. `stale`: as it was seen last, and marked as such. */
 void manager_show_slot(ManagedSlot *s, json_object *entry, bool stale);
@@ -104,13 +115,13 @@ void manager_show_leds(ManagedSlot *s, const char *power, const char *attention)
 void manager_show_stays(ManagedSlot *s, const char *words);
 void manager_show_held(Manager *m, const char *port, bool held); /* as was just told; looks do not count until manager_held_by_looks() */
 void manager_held_by_looks(Manager *m, const char *port); /* NULL: of all slots */
+bool manager_holds_slot(const Manager *m); /* any: for a removal that runs or has ended, or for a press that nobody has claimed yet */
 void manager_show_new_slot(ManagedSlot *s); /* in the list, and to the listener from now on */
 void manager_hide_slot(ManagedSlot *s);
 
 /* On the list, which has it from now on; off it, and freed, with its asker told where nobody has. */
 int manager_remember(Manager *m, Removal *r);
 void manager_forget(Removal *r);
-void manager_free_removals(Manager *m);
 
 /* Of records that cannot be read. */
 bool unread_is_of_any(json_object *entry); /* its plan cannot be read either: it may be of any slot */

@@ -17,8 +17,8 @@ int manager_want(Manager *m, const char *port, PortWant want) {
         return !port || !*port ? 0 : guard_of(m) ? guard_want(guard_of(m), port, want) : -ENXIO;
 }
 
-int manager_look_at_slot(Manager *m, const char *port) {
-        return guard_of(m) ? guard_look(guard_of(m), port) : -ENXIO;
+int manager_look_at_slot(Manager *m, const char *port, bool lost) {
+        return guard_of(m) ? guard_look(guard_of(m), port, lost) : -ENXIO;
 }
 
 void manager_give_back_press(Manager *m, const char *port, const char *why) {
@@ -152,7 +152,7 @@ static void on_ended(Removal *r, void *userdata) {
                 const ManagedSlot *slot = manager_slot_of_removal(m, r, i);
                 const char *port = removal_port(r, i);
 
-                if (r->pressed && port && manager_look_at_slot(m, port) < 0)
+                if (r->pressed && port && manager_look_at_slot(m, port, false) < 0)
                         log_plain(LOG_WARNING, "Slot %s cannot be looked at after its button was pressed.", removal_slot(r, i) ?: "?");
                 if (slot)
                         manager_guard_slot(m, slot);

@@ -86,8 +86,12 @@ static int take_history(Removal *r, json_object *entry) {
         const char *port = json_str(entry, "port") ?: startswith(r->target, "port:");
 
         r->card = json_ref(json_get(entry, "card"));
+        char boot[33];
+
         if (json_has(entry, "started_usec"))
                 r->started_usec = json_u64(entry, "started_usec");
+        if (json_has(entry, "monotonic_usec") && boot_id_read(boot) >= 0 && streq_ptr(json_str(entry, "boot"), boot))
+                r->asked_usec = json_u64(entry, "monotonic_usec");
         return removal_take_slots(r, json_str(entry, "slot"), port, json_array(entry, "plan_slots"));
 }
 
@@ -146,6 +150,22 @@ static Removal *resume_left(Manager *m, Removal *left, bool back) {
         return k < 0 ? NULL : resumed;
 }
 
+/* Whoever had asked was told that it is stuck, and may have turned to something else: nothing more is taken down for him. */
+void manager_removal_died(Removal *r, void *userdata) {
+        Manager *m = userdata;
+
+        r->died_since = m->going_down != NULL;
+        if (!r->record || m->going_down) {
+                log_plain(LOG_WARNING, "The worker of %s %s has ended after all, and nobody goes on with it yet: %s.", r->kind == KIND_RESTORE ? "restoration" : "removal", r->id,
+                          m->going_down ? "the machine is going down" : "its record could not be read");
+                return;
+        }
+        log_plain(LOG_NOTICE, "The worker of %s %s of slot %s has ended after all. The %s.", r->kind == KIND_RESTORE ? "restoration" : "removal", r->id,
+                  removal_label(r), r->kind == KIND_RESTORE ? "restoration goes on" : "removal is put back, or finished where the power has gone");
+        if (!resume_left(m, r, r->kind == KIND_REMOVE))
+                log_plain(LOG_ERR, "It cannot be taken up.");
+}
+
 /* A test that was left over, and somebody who wants the card out. It would switch the power on again: so it is called off, and does not. */
 static bool call_test_off(Removal *r, Removal *left) {
         _cleanup_free_ char *text = strf("Self-test %s of slot %s had not ended. It is called off now, without switching the power on again. "
@@ -173,6 +193,13 @@ static bool take_up(Removal *r, Removal *left) {
                 manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
+        /* It may come out of the kernel at any time and go on, and another worker beside it. Of its end nobody may have heard, where its starter had died before. */
+        if (left->hanging && (kill(worker_pid(left->hanging), 0) >= 0 || errno != ESRCH)) {
+                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended: its worker process %d sits in the kernel and cannot be killed. When it has ended all the same, the "
+                                                    "rest is done by itself.", removal_noun(left), left->id, removal_label(left), worker_pid(left->hanging));
+                manager_removal_unstartable(r, "busy", message, m);
+                return true;
+        }
         if (is_of_another(r, left)) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended, and you have not asked for it. Who has, or root, continues it.",
                                                     removal_noun(left), left->id, removal_label(left));
@@ -185,14 +212,13 @@ static bool take_up(Removal *r, Removal *left) {
                 return call_test_off(r, left);
         if (r->kind == left->kind && r->trigger != TRIGGER_BUTTON && !streq_ptr(json_str(r->options, "self_test"), test)) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Continue it first (safe-remove %s).", test ? "The self-test" : "The removal",
-                                                    left->id, removal_label(left), !test ? "remove" : streq(test, "power") ? "self-test --with-power" : "self-test");
+                                                    left->id, removal_label(left), removal_command(left));
                 manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
         if (r->kind != left->kind) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Continue it first (safe-remove "
-                                                    "%s).", removal_noun(left), left->id,
-                                                    removal_label(left), left->kind == KIND_RESTORE ? "restore" : "remove");
+                                                    "%s).", removal_noun(left), left->id, removal_label(left), removal_command(left));
                 manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
@@ -229,17 +255,27 @@ static bool call_outer_off(Removal *r) {
         return true;
 }
 
+static const char *going_down_text(const Manager *m) {
+        return streq(m->going_down, "suspend") ? "The machine is being suspended: nothing is removed or restored until it is back."
+                                               : "The machine is being shut down: nothing is removed or restored any more.";
+}
+
 void manager_removal_found(Removal *r, void *userdata) {
         static const char *const asker[_TRIGGER_MAX] = {
                 [TRIGGER_COMMAND] = "command, uid ",
                 [TRIGGER_BUTTON] = "the button of the slot",
                 [TRIGGER_UEVENT] = "a device event",
                 [TRIGGER_INSERT] = "its card is back",
+                [TRIGGER_LATE] = "a write to the kernel has come to its end late",
         };
         Manager *m = userdata;
         Removal *running = manager_running_at_slots(m, r);
         char uid[24];
 
+        if (m->going_down) {
+                manager_removal_unstartable(r, "busy", going_down_text(m), m);
+                return;
+        }
         if (running) {
                 join_running(r, running);
                 return;
@@ -287,7 +323,7 @@ void manager_removal_unstartable(Removal *r, const char *code, const char *messa
         message = message ?: "The worker gave no reason.";
         if (port)
                 manager_give_back_press(m, port, message);
-        if (port && manager_look_at_slot(m, port) < 0)
+        if (port && manager_look_at_slot(m, port, false) < 0)
                 log_plain(LOG_ERR, "The slot at port %s cannot be looked at after its button was pressed.", port);
         bool told = r->asker && !streq(code ?: "", "internal"); /* what is wrong with the machine is not for the caller alone */
         if (r->asker)
@@ -310,10 +346,25 @@ static int refuse_unread(Manager *m, const RemovalRequest *request) {
         return 0;
 }
 
+/* A press would have the kernel's clock for its answer. */
+static int refuse_going_down(Manager *m, const RemovalRequest *request) {
+        const char *port = request->trigger == TRIGGER_BUTTON ? startswith(request->target, "port:") : NULL, *text = going_down_text(m);
+
+        if (port)
+                manager_give_back_press(m, port, text);
+        if (request->asker)
+                manager_answer(m, request->asker, NULL, "busy", text);
+        else
+                log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, NULL, "%s is not %s: %s", request->target, request->kind == KIND_RESTORE ? "restored" : "removed", text);
+        return 0;
+}
+
 int manager_remove(Manager *m, RemovalRequest request) {
         _cleanup_json_ json_object *unread = manager_unread(m);
         _cleanup_(removal_freep) Removal *r = NULL;
 
+        if (m->going_down)
+                return refuse_going_down(m, &request);
         if (!m->records_known)
                 return refuse_unread(m, &request);
         request.number = ++m->last_number;
@@ -391,6 +442,14 @@ static json_object *new_card(Manager *m, ManagedSlot *s) {
         return o;
 }
 
+/* Nothing begins now: it is asked about again. */
+static void forget_considered(ManagedSlot *s) {
+        if (!s)
+                return;
+        free(s->considered);
+        s->considered = NULL;
+}
+
 static void on_came_back(json_object *answer, const char *why_not, void *userdata) {
         Manager *m = userdata;
         json_object *restore = json_array(answer, "restore");
@@ -400,10 +459,12 @@ static void on_came_back(json_object *answer, const char *why_not, void *userdat
         for (size_t i = 0; i < json_len(restore); i++) {
                 /* It may have gone, or have been removed, since it was asked about: one that was and still sits in its slot has not come back. */
                 const char *name = json_object_get_string(json_at(restore, i));
-                const ManagedSlot *s = name ? manager_slot(m, name) : NULL;
+                ManagedSlot *s = name ? manager_slot(m, name) : NULL;
                 _cleanup_free_ char *card = s ? card_of(s) : NULL;
                 const Removal *last = s ? manager_removal_of_slot(m, name, slot_get(s, SLOT_TEXT_PORT)) : NULL;
 
+                if (m->going_down)
+                        forget_considered(s);
                 if (card && streq_ptr(card, s->considered) && (!last || (!removal_runs(last) && last->number <= m->came_back_number)))
                         start_restoration(m, s);
         }
@@ -416,7 +477,7 @@ void manager_consider_restoring(Manager *m) {
         json_object *cards = json_object_new_array();
 
         json_set(request, "cards", cards);
-        if (m->came_back || !m->records_known)
+        if (m->came_back || !m->records_known || m->going_down)
                 return;
         for (size_t i = 0; i < m->n_slots; i++) {
                 json_object *card = new_card(m, m->slots[i]);

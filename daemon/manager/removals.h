@@ -13,6 +13,7 @@ int manager_resume(Manager *m, json_object *entry); /* of a history, with its "h
 
 /* For the removals' owner: the enquiry's answer decides. Both may free it. */
 void manager_removal_found(Removal *r, void *userdata);
+void manager_removal_died(Removal *r, void *userdata);
 void manager_removal_unstartable(Removal *r, const char *code, const char *message, void *userdata);
 
 /* After a scan: cards that have come back, where the policy wants them restored unasked. */

@@ -18,6 +18,7 @@ static const char *const slot_text_table[_SLOT_TEXT_MAX] = {
         [SLOT_TEXT_LAST_REMOVAL] = "LastRemoval",
         [SLOT_TEXT_LAST_OUTCOME] = "LastOutcome",
         [SLOT_TEXT_LAST_CODE] = "LastCode",
+        [SLOT_TEXT_INCIDENT] = "Incident",
 };
 
 DEFINE_STRING_TABLE(slot_text, SlotText)
@@ -46,6 +47,7 @@ void slot_free(ManagedSlot *s) {
         json_object_put(s->last);
         free(s->considered);
         free(s->left);
+        free(s->gone_told);
         free(s->path);
         free(s);
 }
@@ -110,6 +112,7 @@ static int take_entry(SlotView *view, json_object *entry, bool held_told) {
                 { SLOT_TEXT_POWER, json_str(entry, "power") ?: "unknown" },
                 { SLOT_TEXT_POWER_LED, indicator(entry, "power_led") },
                 { SLOT_TEXT_ATTENTION_LED, indicator(entry, "attention_led") },
+                { SLOT_TEXT_INCIDENT, json_str(entry, "incident") },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++) {

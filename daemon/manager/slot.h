@@ -24,6 +24,7 @@ typedef enum SlotText {
         SLOT_TEXT_LAST_REMOVAL,
         SLOT_TEXT_LAST_OUTCOME,
         SLOT_TEXT_LAST_CODE,
+        SLOT_TEXT_INCIDENT,    /* the incident as which it is on record that its card is gone, as long as not all of it is; "": none */
         _SLOT_TEXT_MAX,
         _SLOT_TEXT_INVALID = -EINVAL,
 } SlotText;
@@ -74,8 +75,11 @@ typedef struct ManagedSlot {
         bool light_off;        /* its attention LED was to be turned off when its removal began */
         bool light_back;       /* or to show again what it did before it blinked for somebody */
         uint64_t located_until; /* wall clock: when it ends to blink for somebody (light.h); 0: it does not */
+        uint64_t blinks_since; /* monotonic: its power LED blinks over a card that has power, and nobody is known to be at work there (light.h); 0: it does not */
         sd_event_source *located_timer;
         char *left;            /* of a card that is gone without having been removed: what is still there, in words; NULL: nothing */
+        char *gone_told;       /* the removal in the middle of which its card was pulled, once that was told; or NULL */
+        bool marked;           /* where it is held: by us, and not by somebody who wants the hot-plug driver off its port */
         bool held_told;        /* by the guard or by a removal, which know at once: no look that may have begun before that counts */
         bool seen;             /* by the scan that is being taken over */
 } ManagedSlot;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Keeps the list of slots: what each look at the machine, and each removal, changes of it. */
 #include "base/clock.h"
+#include "incident/incidents.h"
 #include "light.h"
 #include "ports.h"
 #include "removals.h"
@@ -11,7 +12,7 @@ static void tell_card_lost(Manager *m, const ManagedSlot *s, json_object *lost) 
         const char *port = slot_get(s, SLOT_TEXT_PORT);
         _cleanup_json_ json_object *event = manager_event_about(m, "card-lost", port, s->left);
         _cleanup_free_ char *all = json_joined(lost, NULL, "; ");
-        _cleanup_free_ char *what = strf("the card was pulled or lost its power while it was in use, and not all of it is gone (%s): what was on it "
+        _cleanup_free_ char *what = strf("the card was pulled, lost its power, or was taken away from the kernel while it was in use, and not all of it is gone (%s): what was on it "
                                          "is lost, and whoever uses it may take the machine down; restart the machine. Lost: %s",
                                          s->left, all && *all ? all : "see safe-remove verify");
 
@@ -90,7 +91,7 @@ void manager_recall_outcomes(Manager *m, json_object *entries) {
                 json_object *entry = json_at(entries, i), *slots = json_array(entry, "slots");
 
                 /* A boot makes everything new. */
-                if (!streq_ptr(json_str(entry, "boot"), boot))
+                if (!streq_ptr(json_str(entry, "ended_boot") ?: json_str(entry, "boot"), boot))
                         continue;
                 recall(m, entry, json_str(entry, "slot"));
                 for (size_t k = 0; k < json_len(slots); k++)
@@ -100,6 +101,7 @@ void manager_recall_outcomes(Manager *m, json_object *entries) {
         for (size_t i = 0; i < m->n_slots; i++) {
                 take_recalled(m->slots[i]);
                 manager_show_slot(m->slots[i], NULL, false);
+                manager_recall_incident(m, m->slots[i]);
                 if (!*slot_get(m->slots[i], SLOT_TEXT_CARD_ADDRESS))
                         manager_guard_slot(m, m->slots[i]);
         }
@@ -123,9 +125,18 @@ static int take_left(ManagedSlot *s, json_object *entry) {
         bool kept = !left && (s->outcome == OUTCOME_STUCK || manager_running_at_slot(s->manager, name, port));
         if (*port && !kept && light_attention(s->manager, s, left ? "on" : "off") < 0)
                 log_plain(LOG_WARNING, "The attention LED of slot %s cannot be set.", name);
-        if (left)
+        if (left) {
                 tell_card_lost(s->manager, s, json_array(entry, "lost"));
+                if (*port && !json_str(entry, "incident"))
+                        manager_doubt_card(s->manager, port, "look", left);
+        }
         return 0;
+}
+
+/* A card that somebody has taken away from the kernel, with nothing of it in use: who looks at the slot sees a card that is up. */
+static void take_taken(ManagedSlot *s, json_object *entry) {
+        if (json_flag(entry, "taken") && json_str(entry, "port"))
+                manager_doubt_card(s->manager, json_str(entry, "port"), "look", "the card is up in its slot, and the kernel does not have it any more");
 }
 
 static void assert_light(ManagedSlot *s, json_object *entry) {
@@ -153,7 +164,9 @@ static int add_slot(Manager *m, json_object *entry) {
         ManagedSlot *added = m->slots[m->n_slots++] = TAKE_PTR(s);
         manager_stays_changed(m);
         manager_show_new_slot(added);
+        manager_recall_incident(m, added);
         r = take_left(added, entry);
+        take_taken(added, entry);
         if (added->left)
                 manager_show_slot(added, NULL, false);
         assert_light(added, entry);
@@ -207,6 +220,7 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
         int r = take_left(s, entry);
         if (r < 0)
                 return r;
+        take_taken(s, entry);
         manager_show_slot(s, entry, false);
         if (!streq(card, slot_get(s, SLOT_TEXT_CARD_ADDRESS)) || !streq(serial, slot_get(s, SLOT_TEXT_SERIAL)))
                 manager_stays_changed(s->manager);
@@ -258,7 +272,7 @@ static void look_for_presses(Manager *m) {
                  * its removal's. */
                 if (!*port || s->view.held || !*slot_get(s, SLOT_TEXT_CARD_ADDRESS) || manager_running_at_port(m, port))
                         continue;
-                if (manager_look_at_slot(m, port) < 0)
+                if (manager_look_at_slot(m, port, true) < 0)
                         log_plain(LOG_WARNING, "Slot %s could not be looked at for a missed press of its button.",
                                         slot_get(s, SLOT_TEXT_NAME));
         }
@@ -316,6 +330,14 @@ static void on_told(Removal *r, json_object *event, void *userdata) {
                 manager_show_leds(s, json_str(event, "power"), json_str(event, "attention"));
 }
 
+/* What a daemon finds on record may have ended before its first look: the slot has it when it is seen. */
+static void recall_ended(Manager *m, const Removal *r, const char *slot) {
+        if (!slot || !m->recalled)
+                return;
+        json_set_str(m->recalled, slot, r->kind == KIND_REMOVE ? outcome_to_string(r->outcome) : "");
+        json_set(m->recalled_last, slot, last_new(r->id, outcome_to_string(r->outcome), r->code));
+}
+
 static void on_ended(Removal *r, void *userdata) {
         Manager *m = userdata;
 
@@ -325,7 +347,8 @@ static void on_ended(Removal *r, void *userdata) {
                         slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
                         json_object_put(slot->last);
                         slot->last = last_new(r->id, outcome_to_string(r->outcome), r->code);
-                }
+                } else
+                        recall_ended(m, r, removal_slot(r, i));
                 manager_refresh_slot(slot);
         }
         manager_stays_changed(m);

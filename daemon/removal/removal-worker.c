@@ -33,7 +33,7 @@ static int set_silence_deadline(Removal *r) {
         if (only_looks(r))
                 return worker_set_deadline(r->worker, LOOK_USEC);
 
-        uint64_t now = now_wall(), promised = r->promised_usec > now ? r->promised_usec - now : 0;
+        uint64_t now = now_monotonic(), promised = r->promised_until > now ? r->promised_until - now : 0;
 
         return worker_set_deadline(r->worker, SILENCE_USEC + promised);
 }
@@ -112,6 +112,15 @@ static void give_up_stuck(Removal *r, const char *why) {
         removal_give_up(r, OUTCOME_STUCK, message ?: why);
 }
 
+/* Newly allocated. */
+static char *why_it_hangs(const Worker *w) {
+        const char *stack = worker_stack(w);
+        int tracer = worker_traced_by(w);
+        _cleanup_free_ char *by = tracer > 0 ? strf("was stopped by process %d, which traces it, and cannot be killed before that has ended", tracer) : NULL;
+
+        return strf("The worker process %s (process %d%s%s)", by ?: "sits in the kernel and cannot be killed", worker_pid(w), stack ? "; its kernel stack: " : "", stack ?: "");
+}
+
 static void end_unbegun(Removal *r) {
         r->pressed = r->pressed || r->trigger == TRIGGER_BUTTON; /* and the kernel goes on counting */
         removal_tell_unbegun(r, "the worker died before anything was on record");
@@ -125,7 +134,8 @@ static void take_up(Removal *r) {
                 if (only_looks(r))
                         removal_tell_unbegun(r, "its worker hangs in the kernel before anything is on record");
                 /* It may come out of the kernel at any time and go on: nobody else may touch this removal. */
-                give_up_stuck(r, "The worker process sits in the kernel and cannot be killed");
+                _cleanup_free_ char *why = r->hanging ? why_it_hangs(r->hanging) : NULL;
+                give_up_stuck(r, why ?: "The worker process sits in the kernel and cannot be killed");
         } else if (r->attempts >= ATTEMPTS_MAX || retry_later(r) < 0)
                 give_up_stuck(r, "The worker process failed again and again");
 }
@@ -164,7 +174,10 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
         Removal *r = userdata;
         _cleanup_free_ char *how = worker_end_text(end, code), *why = NULL;
 
-        worker_free(TAKE_PTR(r->worker));
+        if (end == WORKER_UNKILLABLE)
+                r->hanging = TAKE_PTR(r->worker);
+        else
+                worker_free(TAKE_PTR(r->worker));
         if (r->state == REMOVAL_ENDED)
                 return;
 
@@ -180,9 +193,20 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
                 take_up(r);
 }
 
+static void on_died(void *userdata) {
+        Removal *r = userdata;
+
+        worker_free(TAKE_PTR(r->hanging));
+        if (r->question)
+                r->death = WORKER_KILLED; /* it is not given up yet */
+        else if (r->given_up)
+                r->owner->died(r, r->owner->userdata);
+}
+
 static const WorkerHandler removal_handler = {
         .line = on_line,
         .ended = on_ended,
+        .died = on_died,
 };
 
 static int start_worker(Removal *r, const char *verb, json_object *message) {
@@ -300,7 +324,11 @@ void removal_give_up(Removal *r, Outcome outcome, const char *message) {
 
         if (outcome == OUTCOME_STUCK) {
                 json_append_strf(remedy, "journalctl -u safe-removed SAFE_REMOVE_REMOVAL=%s  # what happened", r->id);
-                json_append_strf(remedy, "safe-remove remove %s  # goes on with it, as a restart of safe-removed does", word ?: r->target);
+                if (r->hanging)
+                        json_append_strf(remedy, "tail --pid=%d -f /dev/null  # waits for its end, after which the %s by itself; if it never ends, restart the machine", worker_pid(r->hanging),
+                                         r->kind == KIND_RESTORE ? "restoration goes on" : "removal is put back, or finished where the power has gone,");
+                else
+                        json_append_strf(remedy, "safe-remove %s %s  # goes on with it, as a restart of safe-removed does", removal_command(r), word ?: r->target);
         }
         json_set_str(end, "type", "end");
         json_set_str(end, "outcome", outcome_to_string(outcome));

@@ -12,6 +12,7 @@ static const char *const trigger_table[_TRIGGER_MAX] = {
         [TRIGGER_BUTTON] = "button",
         [TRIGGER_UEVENT] = "uevent",
         [TRIGGER_INSERT] = "insert",
+        [TRIGGER_LATE] = "late",
 };
 
 DEFINE_STRING_TABLE(trigger, Trigger)
@@ -38,6 +39,7 @@ void removal_free(Removal *r) {
         if (!r)
                 return;
         worker_free(r->worker);
+        worker_free(r->hanging);
         question_free(r->question);
         sd_event_source_disable_unref(r->retry);
         json_object_put(r->options);
@@ -82,6 +84,7 @@ int removal_new(const RemovalOwner *owner, const RemovalRequest *request, Remova
                 .trigger = request->trigger,
                 .outcome = _OUTCOME_INVALID,
                 .started_usec = now_wall(),
+                .asked_usec = now_monotonic(),
                 .targets = json_ref(request->targets),
                 .options = json_ref(request->options),
                 .by = json_ref(request->by),
@@ -149,10 +152,16 @@ const char *removal_noun(const Removal *r) {
         return r->kind == KIND_RESTORE ? "Restoration" : "Removal";
 }
 
-uint64_t removal_age(const Removal *r) {
-        uint64_t now = now_wall();
+const char *removal_command(const Removal *r) {
+        const char *test = json_str(r->options, "self_test");
 
-        return now > r->started_usec ? now - r->started_usec : 0; /* the wall clock may have been set */
+        if (r->kind == KIND_RESTORE)
+                return "restore";
+        return !test ? "remove" : streq(test, "power") ? "self-test --with-power" : "self-test";
+}
+
+uint64_t removal_age(const Removal *r) {
+        return r->state == REMOVAL_ENDED ? r->took_usec : now_monotonic() - r->asked_usec;
 }
 
 int removal_report(Removal *r, bool privileged, Answer **ret) {
@@ -221,8 +230,8 @@ static const LogMessage message_of_outcome[_OUTCOME_MAX] = {
 /* By the plan's estimate, which counts from the moment that listeners were promised; where that is over, by how long it took so far. How long a
  * way back takes nobody has estimated. */
 static void set_estimate(Removal *r) {
-        uint64_t eta = json_u64(r->plan, "eta_usec"), now = now_wall(), spent = r->begun_usec > 0 ? now_monotonic() - r->begun_usec : 0;
-        uint64_t promised = r->promised_usec > now ? r->promised_usec - now : 0, left = spent < eta ? eta - spent : 0;
+        uint64_t eta = json_u64(r->plan, "eta_usec"), now = now_wall(), clock = now_monotonic(), spent = r->begun_usec > 0 ? clock - r->begun_usec : 0;
+        uint64_t promised = r->promised_until > clock ? r->promised_until - clock : 0, left = spent < eta ? eta - spent : 0;
 
         if (promised > 0)
                 left = eta;
@@ -280,6 +289,8 @@ static int take_announce(Removal *r, json_object *event) {
                 json_set_bool(event, "again", true); /* a resumed one goes by the same time */
         r->announced = true;
         r->promised_usec = json_u64(event, "deadline_usec");
+        uint64_t now = now_wall(); /* what is left is known now; the wall clock may be set later */
+        r->promised_until = r->promised_usec > now ? now_monotonic() + (r->promised_usec - now) : 0;
         set_estimate(r);
         removal_emit(r, "DeadlineUsec", "EstimatedEndUsec");
         return 0;
@@ -396,6 +407,7 @@ static int take_end(Removal *r, json_object *event) {
 
         /* A word we do not know must not look like success. */
         r->outcome = outcome < 0 ? OUTCOME_STUCK : outcome;
+        r->took_usec = removal_age(r);
         r->state = REMOVAL_ENDED;
         if (is_success(r->outcome))
                 r->progress = 1;

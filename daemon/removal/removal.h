@@ -13,11 +13,12 @@ typedef enum Trigger {
         TRIGGER_BUTTON,
         TRIGGER_UEVENT,
         TRIGGER_INSERT,
+        TRIGGER_LATE,          /* a write to the kernel at which an earlier one got stuck has come to its end */
         _TRIGGER_MAX,
         _TRIGGER_INVALID = -EINVAL,
 } Trigger;
 
-DECLARE_STRING_TABLE(trigger, Trigger); /* "command", "button", "uevent", "insert" */
+DECLARE_STRING_TABLE(trigger, Trigger); /* "command", "button", "uevent", "insert", "late" */
 
 typedef enum RemovalKind {
         KIND_REMOVE,
@@ -55,14 +56,15 @@ typedef struct RemovalListener {
 } RemovalListener;
 
 enum {
-        REMOVAL_LISTENERS_MAX = 5,
+        REMOVAL_LISTENERS_MAX = 9,
 };
 
-/* Whose removals these are: decides what comes of an enquiry, and may free the removal in both calls. */
+/* Whose removals these are: decides what comes of an enquiry, and may free the removal in the first three calls. */
 typedef struct RemovalOwner {
         sd_event *event;
         void (*found)(Removal *r, void *userdata);      /* its slots are known, of a card that is there */
         void (*unstartable)(Removal *r, const char *code, const char *message, void *userdata);
+        void (*died)(Removal *r, void *userdata);       /* the worker that it was given up for; may free it */
         json_object *(*inhibitors)(void *userdata);     /* for its plan (plan/find/inhibitor.h); NULL: there are none. Borrowed */
         void *userdata;
         struct {
@@ -95,7 +97,9 @@ struct Removal {
         json_object *step_ports; /* of its plan's steps, the port that each holds or lets go (else null); NULL until there is a plan */
         json_object *holds;    /* all of them that it came to: {"PORT": true} */
         json_object *outer;    /* the slots that its slot is inside of: {"name", "port"} each, or NULL */
-        uint64_t started_usec;
+        uint64_t started_usec; /* wall clock, */
+        uint64_t asked_usec;   /* and monotonic */
+        uint64_t took_usec;    /* of one that has ended */
 
         RemovalState state;
         char *step;
@@ -109,7 +113,8 @@ struct Removal {
         bool hold_only;        /* its plan is a press's first one, which holds the slot: what goes with it is not known */
         bool released;         /* its worker knows that it need not */
         bool announced;
-        uint64_t promised_usec; /* until then (wall clock) listeners were promised that nothing is taken away */
+        uint64_t promised_usec; /* until then (wall clock) listeners were promised that nothing is taken away, */
+        uint64_t promised_until; /* and monotonic */
         uint64_t begun_usec;   /* its steps were, monotonic */
         uint64_t estimated_end_usec, ended_usec; /* wall clock; 0: nobody knows, it has not */
 
@@ -119,9 +124,11 @@ struct Removal {
         char **remedy, **lost, **disturbed; /* NULL-terminated, may be NULL */
 
         Worker *worker;
+        Worker *hanging;       /* one that was killed and has not died: nobody else may be at it */
         bool finishing;        /* a step that cannot be undone is on record as begun, by a worker before: its card may go at any time */
         bool cancelled;        /* somebody wants it back; a resumed worker is told so too */
         bool given_up;         /* ended in the daemon's name alone: the record goes on, and so does whoever takes it up */
+        bool died_since;       /* its worker, for which it was given up, while the machine was about to go down: to be taken up afterwards */
         json_object *record;   /* what a worker said of its record then: {"entry", "holds"}; NULL: nobody could read it */
         bool pressed;          /* the kernel's own clock was started by a press while this one ran */
         WorkerEnd death;       /* of the last one, until its record has been read */
@@ -184,7 +191,10 @@ static inline const char *removal_label(const Removal *r) {
 /* "Removal" or "Restoration": how a sentence about it begins. */
 const char *removal_noun(const Removal *r);
 
-/* Microseconds since it was asked for. */
+/* The command that goes on with one that was given up: "remove", "restore", "self-test --with-power" ... */
+const char *removal_command(const Removal *r);
+
+/* Microseconds since it was asked for; of one that has ended, until it had. */
 uint64_t removal_age(const Removal *r);
 
 /* removal-worker.c. The enquiry: starts a worker, gives it the request and waits for its word. `unread` (NULL: none): removals that nobody can

@@ -169,8 +169,8 @@ void guard_give_back(void *state, const char *port, const char *why) {
         (void) say(state, "give-back", port, "why", why);
 }
 
-int guard_look(void *state, const char *port) {
-        return say(state, "look", port, NULL, NULL);
+int guard_look(void *state, const char *port, bool lost) {
+        return say(state, "look", port, "why", lost ? "lost" : NULL);
 }
 
 static void guard_stop(void *state) {

@@ -13,6 +13,7 @@ static const char *const source_event_kind_table[_SOURCE_EVENT_KIND_MAX] = {
         [SOURCE_TOPOLOGY_CHANGED] = "topology-changed",
         [SOURCE_EVENTS_LOST] = "events-lost",
         [SOURCE_CARD_GONE] = "card-gone",
+        [SOURCE_CARD_DOUBTED] = "card-doubted",
         [SOURCE_LIGHT_OVER] = "light-over",
         [SOURCE_LIGHT_UNTRUE] = "light-untrue",
 };

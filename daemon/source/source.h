@@ -21,6 +21,7 @@ typedef enum SourceEventKind {
         SOURCE_TOPOLOGY_CHANGED,
         SOURCE_EVENTS_LOST,            /* text: whose */
         SOURCE_CARD_GONE,              /* port */
+        SOURCE_CARD_DOUBTED,           /* port: its card may be gone; text: by what the kernel says */
         SOURCE_LIGHT_OVER,             /* port: the card was taken out of a slot that said "safe to pull" */
         SOURCE_LIGHT_UNTRUE,           /* port: such a slot no longer shows what "safe" means; text: what it shows */
         _SOURCE_EVENT_KIND_MAX,
@@ -73,6 +74,10 @@ typedef struct Source {
 extern const Source source_kmsg;
 extern const Source source_slot;
 
+/* When it started records of the last 5 s, for as long as the kernel waits after a press, had been overwritten already: then, and then alone, a light may
+ * stand for a press that nobody has heard of. */
+bool source_kmsg_past_is_torn(const void *state);
+
 /* What the slot source looks at depends on what runs. Watching a port twice is fine. */
 int source_slot_watch(void *state, const char *port);
 void source_slot_unwatch(void *state, const char *port);
@@ -97,5 +102,5 @@ int guard_want(void *state, const char *port, PortWant want);
 /* Nothing comes of the press: the guard gives the slot back, unless it was claimed. */
 void guard_give_back(void *state, const char *port, const char *why);
 
-/* source_slot_look() over there. -ENOTCONN: the guard is away. */
-int guard_look(void *state, const char *port);
+/* source_slot_look() over there. -ENOTCONN: the guard is away. `lost`: nobody knows of a press, something that was said is missing; the guard looks where that may be a press. */
+int guard_look(void *state, const char *port, bool lost);

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "daemon/strv.h"
 #include "guard-socket.h"
 #include "worker-client.h"
 
@@ -20,6 +21,7 @@ enum {
 
 struct Worker {
         const WorkerHandler *handler;  /* NULL: nobody wants to hear any more */
+        void (*died)(void *userdata);  /* after it was told as unkillable; else NULL */
         void *userdata;
         char *verb;
         int link;                      /* to who starts it; -EBADF: not asked yet, or gone */
@@ -29,6 +31,9 @@ struct Worker {
         bool gone;                     /* nothing more is heard of it */
         bool killed_by_us;
         WorkerEnd reason;              /* why, if killed_by_us */
+        int pid;                       /* 0: not known */
+        char *stack;                   /* where it hangs in the kernel; NULL: nobody knows */
+        int tracer;                    /* for whom it stands still; 0: nobody */
         uint64_t until;                /* when it must have been started */
         int fd;
         bool stream_ended;
@@ -44,6 +49,7 @@ static const char *const worker_end_table[_WORKER_END_MAX] = {
         [WORKER_EXITED] = "exited",
         [WORKER_KILLED] = "was killed",
         [WORKER_TIMED_OUT] = "timed out",
+        [WORKER_STOPPED] = "was stopped by somebody, stood still for 10 s and was killed for it",
         [WORKER_GARBLED] = "talked rubbish",
         [WORKER_UNKILLABLE] = "cannot be killed",
         [WORKER_NOT_STARTED] = "could not be started",
@@ -95,6 +101,7 @@ static void worker_done(Worker *w) {
         close_if_open(&w->link);
         free(w->buffer);
         free(w->verb);
+        free(w->stack);
         free(w);
 }
 
@@ -249,6 +256,8 @@ static void on_ended(Worker *w, json_object *word) {
         set_gone(w);
         drain(w);
         tell_ended(w, w->killed_by_us ? w->reason : how, (int) json_u64(word, "code"));
+        if (w->died && !w->freed)
+                w->died(w->userdata);
 }
 
 static void on_failed(Worker *w, int error) {
@@ -274,11 +283,18 @@ static void take_word(Worker *w, json_object *word) {
 
         if (streq_ptr(type, "started")) {
                 w->started = true;
+                w->pid = (int) json_u64(word, "pid");
                 w->again = sd_event_source_disable_unref(w->again);
         } else if (streq_ptr(type, "failed"))
                 on_failed(w, (int) json_u64(word, "errno"));
         else if (streq_ptr(type, "ended"))
                 on_ended(w, word);
+        else if (streq_ptr(type, "hanging"))
+                (void) set_text(&w->stack, json_str(word, "stack"));
+        else if (streq_ptr(type, "stopped") && !w->killed_by_us) {
+                w->tracer = (int) json_u64(word, "by");
+                (void) kill_for(w, WORKER_STOPPED);
+        }
 }
 
 static int on_word(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
@@ -354,6 +370,9 @@ static int on_deadline(sd_event_source *timer, uint64_t usec, void *userdata) {
         if (!w->killed_by_us)
                 return kill_for(w, WORKER_TIMED_OUT);
 
+        /* Nothing that it may say yet is for anybody. */
+        (void) sd_event_source_set_enabled(w->io, SD_EVENT_OFF);
+        w->died = w->handler ? w->handler->died : NULL;
         w->busy++;
         tell_ended(w, WORKER_UNKILLABLE, SIGKILL);
         w->busy--;
@@ -369,6 +388,18 @@ int worker_set_deadline(Worker *w, uint64_t usec) {
 
         int r = sd_event_source_set_time(w->deadline, now_monotonic() + usec);
         return r < 0 ? r : sd_event_source_set_enabled(w->deadline, SD_EVENT_ONESHOT);
+}
+
+int worker_pid(const Worker *w) {
+        return w->pid;
+}
+
+const char *worker_stack(const Worker *w) {
+        return w->stack;
+}
+
+int worker_traced_by(const Worker *w) {
+        return w->tracer;
 }
 
 int worker_send(Worker *w, json_object *message) {

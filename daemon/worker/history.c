@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/format.h"
 #include "daemon/source/source.h"
+#include "engine/engine.h"
 #include "engine/state-dir.h"
 #include "step/step.h"
 #include "history.h"
@@ -17,6 +19,18 @@ enum {
 static void copy_keys(json_object *to, json_object *from, const char *const *keys) {
         for (; *keys; keys++)
                 json_set(to, *keys, json_ref(json_get(from, *keys)));
+}
+
+/* By the clock of one boot: nobody sets that. How long it took across a boot nobody knows. (Of a record without the end's boot only the outcome tells.) */
+static void take_duration(json_object *entry, json_object *end) {
+        const char *boot = json_str(end, "boot");
+        bool same = boot ? streq_ptr(boot, json_str(entry, "boot")) : !streq_ptr(json_str(end, "outcome"), outcome_to_string(OUTCOME_INTERRUPTED));
+        uint64_t began = json_u64(entry, "monotonic_usec"), ended = json_u64(end, "monotonic_usec");
+
+        if (boot && !same)
+                json_set_str(entry, "ended_boot", boot);
+        if (same && began > 0 && ended >= began)
+                json_set_u64(entry, "took_usec", ended - began);
 }
 
 static void take_record(json_object *record, void *userdata) {
@@ -33,6 +47,7 @@ static void take_record(json_object *record, void *userdata) {
                 if (json_array(record, "slots"))
                         copy_keys(entry, record, several_keys);
                 json_set(entry, "started_usec", json_ref(json_get(record, "usec")));
+                json_set(entry, "monotonic_usec", json_ref(json_get(record, "monotonic_usec")));
                 if (format_check(record, FORMAT_JOURNAL) == -EPROTONOSUPPORT)
                         json_set_bool(entry, "newer", true);
         } else if (streq_ptr(ev, "done"))
@@ -42,6 +57,7 @@ static void take_record(json_object *record, void *userdata) {
         else if (streq_ptr(ev, "end")) {
                 copy_keys(entry, record, end_keys);
                 json_set(entry, "ended_usec", json_ref(json_get(record, "usec")));
+                take_duration(entry, record);
                 json_set_bool(entry, "ended", true);
         }
 }
@@ -224,8 +240,15 @@ json_object *history_holds(uint64_t number, bool *ret_finishing) {
         (void) history_plan(number, &plan);
         (void) history_records(number, add_record, records);
         json_object *steps = json_array(plan, "steps");
-        bool restore = streq_ptr(json_str(plan, "kind"), "restore"), finishing = false;
+        bool restore = streq_ptr(json_str(plan, "kind"), "restore"), finishing = false, back = false, other_boot = false;
+        char boot[33];
 
+        int r = boot_id_read(boot);
+        for (size_t i = 0; i < json_len(records); i++) {
+                const char *ev = json_str(json_at(records, i), "ev");
+                back = back || streq_ptr(ev, "back");
+                other_boot = other_boot || (r >= 0 && streq_ptr(ev, "start") && !streq_ptr(json_str(json_at(records, i), "boot"), boot));
+        }
         for (size_t i = 0; i < json_len(steps); i++) {
                 json_object *step = json_at(steps, i);
                 const char *name = json_str(step, "name"), *port = json_str(json_get(step, "args"), "port");
@@ -236,13 +259,10 @@ json_object *history_holds(uint64_t number, bool *ret_finishing) {
                         finishing = type != STEP_POWER_ON; /* a self-test's, whose cards stay */
                 if (!port || (!let_go && !streq_ptr(name, step_type_to_string(STEP_HOLD))))
                         continue;
-                /* In a restoration a release is what takes the slot. */
-                bool yields = let_go && !restore && is_begun(records, i);
+                /* In a restoration a release is what takes the slot; on a way back, and after a reboot, the card is used again, and a press is to be answered. */
+                bool yields = let_go && !restore && !back && !other_boot && is_begun(records, i);
                 json_set_str(holds, port, port_want_to_string(yields ? PORT_WANT_YIELD : PORT_WANT_CLAIM));
         }
-        /* The last question before the power was answered with no, and the card stays. */
-        for (size_t i = 0; i < json_len(records); i++)
-                finishing = finishing && !streq_ptr(json_str(json_at(records, i), "ev"), "back");
-        *ret_finishing = finishing;
+        *ret_finishing = finishing && !back; /* else the last question before the power was answered with no, and the card stays */
         return holds;
 }

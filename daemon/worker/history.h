@@ -8,7 +8,7 @@
  * them itself: a worker tells what it wants to know. */
 
 /* One removal: {id, slot, target, trigger, by, options, card, boot, started_usec, steps_done, steps_undone, ended}, and of
- * an ended one {ended_usec, outcome, code, message, remedy, lost}. -ENOENT when there is no such record, -ENODATA when it was
+ * an ended one {ended_usec, took_usec (by a clock that nobody sets; none where a boot came between: then ended_boot), outcome, code, message, remedy, lost}. -ENOENT when there is no such record, -ENODATA when it was
  * not begun: its worker had touched nothing then. */
 int history_entry(uint64_t number, json_object **ret);
 

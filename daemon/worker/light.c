@@ -37,27 +37,12 @@ static int wait_for_others(const char *port, char **ret_why) {
         }
 }
 
-/* Whoever is at anything of the slot, for a removal too, may write to its light yet; but we. What cannot be read may be of somebody. */
-static bool is_written(const char *port) {
-        _cleanup_json_ json_object *alive = NULL;
-
-        if (writers_alive(0, &alive) < 0)
-                return true;
-        for (size_t i = 0; i < json_len(alive); i++) {
-                json_object *writer = json_at(alive, i), *slots = json_get(writer, "slots");
-                if (json_u64(writer, "pid") == (uint64_t) getpid())
-                        continue;
-                if (json_len(slots) == 0 || json_find(slots, "port", port))
-                        return true;
-        }
-        return false;
-}
-
-/* What is asked for: an indicator's word, or "before". */
+/* What is asked for: a word for the attention indicator, "before", or "lit", which is for the power indicator. */
 typedef struct LightWork {
         const char *port;
         Indicator attention;
         bool before;           /* as it was before it blinked for somebody */
+        bool lit;              /* the power indicator is on over a card that has power */
         uint64_t until_usec;   /* of blinking */
 } LightWork;
 
@@ -85,6 +70,8 @@ static int begin_locating(const LightWork *w, json_object **ret) {
 static int set(const LightWork *w, json_object **ret_refusal) {
         if (w->before)
                 return locate_end(w->port);
+        if (w->lit)
+                return led_light_up(w->port);
         if (w->attention == INDICATOR_BLINK)
                 return begin_locating(w, ret_refusal);
         int r = w->attention == INDICATOR_ON ? led_fault(w->port, NULL) : led_attention(w->port, NULL, w->attention);
@@ -110,7 +97,7 @@ static int set_and_read(void *data, char **ret_text) {
                 *ret_text = strdup(json_text(said));
                 return *ret_text ? 0 : -ENOMEM;
         }
-        bool writing = is_written(w->port); /* before it is read: what has ended by then is seen */
+        bool writing = port_is_written(w->port); /* before it is read: what has ended by then is seen */
         r = slot_registers_read(w->port, &s);
         if (r < 0)
                 return r;
@@ -118,6 +105,7 @@ static int set_and_read(void *data, char **ret_text) {
         json_set_str(o, "power", s.has_power_indicator ? indicator_to_string(s.power) : NULL);
         json_set_str(o, "attention", s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
         json_set_bool(o, "writing", writing);
+        json_set_bool(o, "dark", led_is_dark(&s));
         *ret_text = strdup(json_text(o));
         return *ret_text ? 0 : -ENOMEM;
 }
@@ -147,9 +135,9 @@ static int do_light(LightWork *w, json_object **ret, char **ret_why) {
 
 int worker_light(WorkerIo *io, json_object *request) {
         const char *port = json_str(request, "port");
-        bool before = streq_ptr(json_str(request, "attention"), "before");
-        int attention = before ? INDICATOR_RESERVED : indicator_from_string(json_str(request, "attention"));
-        LightWork work = { .port = port, .attention = (Indicator) attention, .before = before,
+        bool before = streq_ptr(json_str(request, "attention"), "before"), lit = streq_ptr(json_str(request, "attention"), "lit");
+        int attention = before || lit ? INDICATOR_RESERVED : indicator_from_string(json_str(request, "attention"));
+        LightWork work = { .port = port, .attention = (Indicator) attention, .before = before, .lit = lit,
                            .until_usec = now_monotonic() + json_u64(request, "usec") };
         _cleanup_free_ char *why = NULL;
         json_object *o = NULL;

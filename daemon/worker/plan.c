@@ -137,7 +137,7 @@ static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **re
         _cleanup_(unread_record_done) UnreadRecord other = { 0 };
         _cleanup_(record_freep) Record *record = NULL;
 
-        int r = record_find(&(RecordQuestion) { .fits = is_of_any, .may_fit = may_be_of_any, .userdata = request }, &record, &other);
+        int r = record_find(&(RecordQuestion) { .fits = is_of_any, .may_fit = may_be_of_any, .any_stuck = true, .userdata = request }, &record, &other);
         if (r < 0 && other.id > 0)
                 return plan_beside_unread(request, &other, ret);
         if (r < 0 || !is_due(record, request))

@@ -5,8 +5,11 @@
 #include "base/clock.h"
 #include "base/format.h"
 #include "base/parse.h"
+#include "daemon/worker/lost/incidents.h"
 #include "engine/chain.h"
+#include "engine/certificate.h"
 #include "engine/engine.h"
+#include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "engine/totals.h"
 #include "plan/policy.h"
@@ -49,6 +52,9 @@ int worker_history(WorkerIo *io, json_object *request) {
                 json_object_object_del(totals, "counted");
                 json_set(history, "totals", totals);
         }
+        json_object *incidents = NULL;
+        if (!json_get(request, "page") && incident_list(&incidents) >= 0)
+                json_set(history, "incidents", incidents);
         view_restrict(history, json_get(request, "by"));
         worker_send_pages(io, request, history);
         return 0;
@@ -72,12 +78,29 @@ int worker_records(WorkerIo *io) {
         r = totals_read(&totals);
         json_object *o = json_object_new_object();
         json_set_str(o, "type", "records");
-        json_set_u64(o, "highest", highest);
+        uint64_t kept = journal_ends_highest(); /* the folder may be an older one by now, and a number is nobody's twice in one boot */
+        json_set_u64(o, "highest", highest > kept ? highest : kept);
         if (r < 0 && r != -EBADMSG) /* where both are damaged they are begun anew */
                 json_set_str(o, "totals_unread", format_strerror(r));
         json_set(o, "unfinished", json_ref(unfinished));
         json_set(o, "unreadable", json_ref(unreadable));
         json_set(o, "recent", json_ref(recent));
+        worker_send(io, o);
+        return 0;
+}
+
+int worker_make_up(WorkerIo *io) {
+        json_object *o = worker_line("made-up"), *made = json_object_new_array(), *missing = json_object_new_array();
+        _cleanup_close_ int lock = -EBADF;
+
+        int r = journals_make_up(made, missing), k = chain_lock(CHAIN_LOCK_USEC, &lock);
+        if (k >= 0)
+                k = certificates_write();
+        json_set(o, "made", made);
+        json_set(o, "missing", missing);
+        json_set_bool(o, "certificates", !state_may_come(k));
+        if (r < 0 || k < 0)
+                json_set_str(o, "why", format_strerror(r < 0 ? r : k));
         worker_send(io, o);
         return 0;
 }

@@ -231,6 +231,8 @@ void tell_end(Removal *m, Outcome outcome, const char *code, const char *message
         json_set(o, "disturbed", m->journal ? journal_disturbed(m->journal) : json_object_new_array());
         json_set_str(o, "certificate", *m->certificate ? m->certificate : NULL);
         json_set_u64(o, "usec", now_monotonic() - m->started);
+        if (m->unwritten)
+                json_set_bool(o, "unwritten", true);
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(public, keys[i], json_ref(json_get(o, keys[i])));
         json_set(o, "public", public_copy(public));

@@ -40,11 +40,17 @@ int worker_test_report(WorkerIo *io, json_object *request);
 /* `records`: what a daemon that starts has to know of them: what has not ended, what cannot be read, what became of the slots. */
 int worker_records(WorkerIo *io);
 
+/* `make-up`: writes down what is missing of records whose removals have ended: the end, where it is kept for the boot, and the certificate. */
+int worker_make_up(WorkerIo *io);
+
 /* `record`: how far one removal came, for whoever has to go on with it. */
 int worker_record(WorkerIo *io, json_object *request);
 
 /* `came-back`: which of these cards are to be restored unasked. */
 int worker_came_back(WorkerIo *io, json_object *request);
+
+/* `late`: whose writes to the kernel came to their end after their removal had, and who is still at one. */
+int worker_late(WorkerIo *io);
 
 /* `certificates`: is the chain of certificates whole? */
 int worker_certificates(WorkerIo *io);
@@ -64,3 +70,7 @@ int worker_find(WorkerIo *io, json_object *request);
 
 /* `stays`: the cards whose memory will not leave again; before that it brings memory that has come online, where the policy says so. */
 int worker_stays(WorkerIo *io, json_object *request);
+
+/* `incident`: a card may have been pulled: is that so, and then what may be done about it is done and written down; `incident-record`: what is on record of one. */
+int worker_incident(WorkerIo *io, json_object *request);
+int worker_incident_record(WorkerIo *io, json_object *request);

@@ -167,9 +167,9 @@ static void restrict_foreign(View *v, json_object *o) {
         }
 }
 
-/* What a step is carried out with is for who carries it out. (Where memory blocks and regions lie, sysfs tells everybody.) */
+/* What a step is carried out with is for who carries it out, and the kernel's log is for who may read it (dmesg_restrict). (Where memory blocks and regions lie, sysfs tells everybody.) */
 static bool is_private_key(const char *key) {
-        static const char *const keys[] = { "args", "notes", "data_start", "page", NULL };
+        static const char *const keys[] = { "args", "notes", "data_start", "page", "kernel_log", "timeline", NULL };
 
         return is_in_words(key, keys);
 }

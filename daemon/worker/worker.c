@@ -10,6 +10,8 @@
 #include "daemon/source/guard-socket.h"
 #include "daemon/worker/lost/last-seen.h"
 #include "holders/holder-rule.h"
+#include "kernel/memory/own-memory.h"
+#include "kernel/pci/held-slot.h"
 #include "plan/declaration.h"
 #include "page.h"
 #include "ready.h"
@@ -22,6 +24,17 @@ enum {
         REQUEST_TIMEOUT_MSEC = 60 * 1000,
 };
 
+/* What hot-plug driver is off a port may be so because somebody wants it so: a mark tells that it is ours to give back. */
+static void add_marks(json_object *topology) {
+        json_object *slots = json_array(topology, "slots");
+
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *slot = json_at(slots, i);
+                if (json_flag(slot, "held") && json_str(slot, "port") && held_is_marked(json_str(slot, "port")))
+                        json_set_bool(slot, "marked", true);
+        }
+}
+
 static int look(WorkerIo *io, json_object **ret) {
         _cleanup_(topology_freep) Topology *t = NULL;
 
@@ -33,6 +46,7 @@ static int look(WorkerIo *io, json_object **ret) {
         *ret = topology_to_json(t);
         last_seen_update(t, *ret);
         light_add_located(*ret);
+        add_marks(*ret);
         return 0;
 }
 
@@ -131,20 +145,23 @@ static const struct Verb {
         const char *name;
         int (*run)(WorkerIo *io);
         int (*answer)(WorkerIo *io, json_object *doc);
+        bool changes;           /* something of a card; the others are only asked, and anybody may have many of them asked */
 } verbs[] = {
         { "scan", .run = verb_scan },
         { "topology", .answer = verb_topology },
         { "plan", .answer = worker_plan },
-        { "run", .answer = worker_run },
+        { "run", .answer = worker_run, .changes = true },
         { "plan-restore", .answer = worker_plan_restore },
-        { "restore", .answer = worker_restore },
-        { "resume", .answer = verb_resume },
-        { "give-back", .run = verb_give_back },
+        { "restore", .answer = worker_restore, .changes = true },
+        { "resume", .answer = verb_resume, .changes = true },
+        { "give-back", .run = verb_give_back, .changes = true },
         { "verify", .answer = worker_verify },
         { "history", .answer = worker_history },
         { "record", .answer = worker_record },
         { "records", .run = worker_records },
+        { "make-up", .run = worker_make_up },
         { "came-back", .answer = worker_came_back },
+        { "late", .run = worker_late },
         { "page", .answer = worker_page },
         { "certificate", .answer = worker_certificate },
         { "test-report", .answer = worker_test_report },
@@ -158,11 +175,16 @@ static const struct Verb {
         { "snapshot", .answer = worker_snapshot },
         { "rights", .answer = worker_rights },
         { "denied", .answer = worker_denied },
+        { "incident", .answer = worker_incident, .changes = true },
+        { "incident-record", .answer = worker_incident_record },
 };
 
 static int verb_run(const struct Verb *verb, WorkerIo *io) {
         _cleanup_json_ json_object *doc = NULL;
 
+        /* Swap that it takes off may be on a disk that answers nobody. */
+        if (verb->changes)
+                (void) own_memory_lock();
         if (verb->run)
                 return verb->run(io);
         int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
@@ -201,6 +223,6 @@ int main(int argc, char *argv[]) {
                 if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|test-report|certificates|light|find|sub-uids|stays|check-policy|hooks|snapshot|rights|denied (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|make-up|came-back|late|certificate|test-report|certificates|light|find|sub-uids|stays|check-policy|hooks|snapshot|rights|denied|incident|incident-record (started for safe-removed)\n");
         return 64;
 }

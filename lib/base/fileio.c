@@ -150,22 +150,24 @@ int write_all(int fd, const void *data, size_t length) {
         return 0;
 }
 
-int fsync_path(const char *path) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd < 0)
-                return -errno;
+static int make_last(int fd) {
         return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int open_and_make_last(const char *path, int flags) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+
+        return fd < 0 ? -errno : make_last(fd);
+}
+
+int fsync_path(const char *path) {
+        return open_and_make_last(path, O_NOFOLLOW | O_NONBLOCK);
 }
 
 int fsync_parent(const char *path) {
         _cleanup_free_ char *copy = strdup(path);
-        if (!copy)
-                return -ENOMEM;
 
-        _cleanup_close_ int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        return fsync(fd) < 0 ? -errno : 0;
+        return copy ? open_and_make_last(dirname(copy), O_DIRECTORY) : -ENOMEM;
 }
 
 static int replace(const char *path, const char *text, bool durably) {
@@ -178,10 +180,10 @@ static int replace(const char *path, const char *text, bool durably) {
                 return -errno;
 
         int r = write_all(fd, text, strlen(text));
+        if (r >= 0 && durably)
+                r = make_last(fd);
         if (r < 0)
                 return r;
-        if (durably && fsync(fd) < 0)
-                return -errno;
         if (rename(temp, path) < 0)
                 return -errno;
         return durably ? fsync_parent(path) : 0;

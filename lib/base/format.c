@@ -21,6 +21,8 @@ static const struct {
         [FORMAT_INHIBITOR] = { "safe-remove/inhibitor/", 1, false },
         [FORMAT_LOCATED] = { "safe-remove/located/", 1, false },
         [FORMAT_HOOKS_SAID] = { "safe-remove/hooks-said/", 1, false },
+        [FORMAT_ENDED] = { "safe-remove/ended/", 1, true },
+        [FORMAT_INCIDENT] = { "safe-remove/incident/", 1, true },
 };
 
 void format_set(json_object *o, Format f) {

@@ -19,6 +19,8 @@ typedef enum Format {
         FORMAT_INHIBITOR,      /* what systemd keeps for the next daemon */
         FORMAT_LOCATED,        /* how long a slot's light blinks for somebody */
         FORMAT_HOOKS_SAID,     /* what hooks had against a plan that was shown */
+        FORMAT_ENDED,          /* how a removal of this boot ended */
+        FORMAT_INCIDENT,       /* a card that was pulled, or died */
         _FORMAT_MAX,
 } Format;
 

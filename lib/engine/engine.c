@@ -7,9 +7,14 @@
 #include "engine/engine.h"
 #include "engine/identity.h"
 #include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/write-watch.h"
 
 #define SLOT_USEC (5 * USEC_PER_SEC)
 #define DRILL_LOOK_MSEC 50
+
+enum {
+        REMEDIES_MAX = 8, /* that a person reads */
+};
 
 static const char *const outcome_table[_OUTCOME_MAX] = {
         [OUTCOME_SAFE] = "safe",
@@ -40,8 +45,11 @@ void engine_done(Engine *e) {
         step_run_done(&e->run);
         json_object_put(TAKE_PTR(e->args));
         region_moves_done(&e->moves);
+        write_watch_end(TAKE_PTR(e->watch));
+        free(TAKE_PTR(e->rival));
         free(TAKE_PTR(e->stuck_why));
         free(TAKE_PTR(e->stuck_remedy));
+        json_object_put(TAKE_PTR(e->more_remedies));
 }
 
 int engine_record(Engine *e, size_t n, StepPhase phase, const char *text, uint64_t usec) {
@@ -49,7 +57,7 @@ int engine_record(Engine *e, size_t n, StepPhase phase, const char *text, uint64
 
         if (e->listener.step)
                 e->listener.step(e->listener.userdata, n, phase, text, usec);
-        return r < 0 ? step_fail(&e->run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+        return r < 0 ? step_fail_unrecorded(&e->run, r) : 0;
 }
 
 void engine_record_failed(Engine *e, size_t n) {
@@ -72,24 +80,25 @@ static json_object *notes_of(StepRun *run, uint64_t n) {
         return journal_notes(e->journal, n);
 }
 
-/* A memory card whose driver somebody has taken off has no memory device to be known by, and nothing of it can be put back. */
-static void remedy_for_driver(StepRun *run, json_object *card) {
-        const char *bdf = json_str(card, "bdf");
+/* What is to be done about a card that is not as it was, where that shows: the line that brings it back, and a new plan. */
+static void remedy_for_card(Engine *e, const char *slot) {
+        _cleanup_free_ char *remedy = card_remedy(e->plan, slot);
 
-        if (bdf && json_str(card, "memdev") && path_existsf("/sys/bus/pci/devices/%s/vendor", bdf) &&
-            !path_existsf("/sys/bus/pci/devices/%s/driver", bdf))
-                step_remedy(run, "echo %s > /sys/bus/pci/drivers/cxl_pci/bind", bdf);
+        if (remedy)
+                step_remedy(&e->run, "%s", remedy);
 }
 
 static int same_card(StepRun *run) {
-        const Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
+        Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
         _cleanup_free_ char *why = NULL;
 
         /* A step that is about one slot of several asks for the card in that one: another may have no power any more. */
-        const char *slot = json_str(json_get(e->plan->steps[e->step].args, "scope"), "slot");
+        const char *slot = json_str(json_get(e->plan->steps[e->step].args, "scope"), "slot"), *pulled = plan_pulled_slot(e->plan, slot);
+        if (pulled)
+                return step_fail(run, -ENODEV, "the card was pulled out of slot %s", pulled);
         int r = card_identity_check(json_get(e->plan->doc, "card"), slot, &why);
         if (r < 0)
-                remedy_for_driver(run, json_get(e->plan->doc, "card"));
+                remedy_for_card(e, slot);
         return r < 0 ? step_fail(run, r, "%s", why ?: strerror(-r)) : 0;
 }
 
@@ -121,6 +130,7 @@ void engine_turn_to(Engine *e, size_t n) {
         e->run.notes = journal_notes(e->journal, n);
         free(TAKE_PTR(e->run.why));
         free(TAKE_PTR(e->run.remedy));
+        e->run.contested = e->run.not_kept = e->run.unrecorded = false;
 }
 
 /* Written down before the step itself is said to be over, or another worker would not know. */
@@ -156,29 +166,53 @@ static void drill_pause(Engine *e, const char *when, StepType type) {
         }
 }
 
-/* A card that is gone before the step that takes its power: somebody else has switched the slot off. What was wanted is reached. */
-static bool is_done_by_others(Engine *e, const Step *step) {
+/* A card that is gone from its address: somebody else has taken it off the bus, or its power as well. Where what the step wants is reached by that, or on
+ * its way, the removal goes on to the power, before which all is asked. */
+static bool is_gone_by_others(Engine *e, const Step *step) {
         const StepOps *ops = step_ops(step->type);
 
-        return ops->irreversible && ops->verify(step->args, &e->run) == STEP_APPLIED;
+        if (!ops->takes_power && !card_is_taken_off(json_get(e->plan->doc, "card")))
+                return false;
+        int state = step->type == STEP_RELEASE ? STEP_APPLIED : ops->verify(step->args, &e->run);
+        return state == STEP_APPLIED || (state == STEP_PARTLY_APPLIED && ops->takes_power);
 }
 
-/* A wish to go back is heard up to the write of the first step that cannot be undone; which a worker that died may have made already (begun), and
- * then it shows. */
+static int card_check(Engine *e, const Step *step, int before) {
+        int r = engine_identity_check(e, step_ops(step->type), before);
+
+        if (r >= 0 || !is_gone_by_others(e, step))
+                return r;
+        free(TAKE_PTR(e->run.why));
+        free(TAKE_PTR(e->run.remedy));
+        return 0;
+}
+
+/* A wish to go back is heard up to the write of the first step that cannot be undone; which a worker that died, or somebody else, may have made already,
+ * and then it shows. */
 static bool is_cancelled_before(Engine *e, size_t n, bool begun) {
         const StepOps *ops = step_ops(e->plan->steps[n].type);
 
         if (ops->urgent || n > plan_first_irreversible(e->plan) || !step_cancelled(&e->run))
                 return false;
-        return !ops->irreversible || !begun || ops->verify(e->plan->steps[n].args, &e->run) == STEP_NOT_APPLIED;
+        if (!ops->irreversible || (!begun && !ops->takes_power))
+                return true;
+        return ops->verify(e->plan->steps[n].args, &e->run) == STEP_NOT_APPLIED;
+}
+
+/* Where there is no way back, a record that says no more than what the kernel shows keeps nobody from what is left: what the light rests on is noted by
+ * the steps themselves. */
+static int record_done(Engine *e, size_t n, const char *text, uint64_t start) {
+        int r = engine_record(e, n, PHASE_DONE, text, now_monotonic() - start);
+
+        return step_ops(e->plan->steps[n].type)->irreversible ? 0 : r;
 }
 
 static int step_do(Engine *e, size_t n, int before, bool begun) {
         const Step *step = &e->plan->steps[n];
         const StepOps *ops = step_ops(step->type);
 
-        int r = engine_identity_check(e, ops, before);
-        if (r >= 0 && ops->check)
+        int r = card_check(e, step, before);
+        if (r >= 0 && ops->check && before != STEP_APPLIED)
                 r = ops->check(step->args, &e->run);
         if (r < 0)
                 return r;
@@ -193,13 +227,15 @@ static int step_do(Engine *e, size_t n, int before, bool begun) {
                 return step_fail(&e->run, -ECANCELED, "cancelled");
 
         /* The card may have been changed while we paused or the daemon was away. */
-        r = engine_identity_check(e, ops, before);
-        bool by_others = r < 0 && is_done_by_others(e, step);
-        if (r < 0 && !by_others)
+        r = card_check(e, step, before);
+        if (r < 0)
                 return r;
         e->touched_tail = e->touched_tail || ops->irreversible;
+        bool by_others = ops->takes_power && ops->verify(step->args, &e->run) == STEP_APPLIED;
         if (by_others)
-                return engine_record(e, n, PHASE_DONE, "done by somebody else", now_monotonic() - start);
+                (void) engine_note_rival(e, n, "it was done by somebody else");
+        else if (ops->takes_power)
+                engine_watch(e, n);
         r = ops->apply(step->args, &e->run);
         record_lost(e);
         bool behind = engine_left_behind(e, NULL, r);
@@ -215,10 +251,11 @@ static int step_do(Engine *e, size_t n, int before, bool begun) {
                 return state;
         if (r < 0)
                 return r;
-        if (state != STEP_APPLIED)
+        e->run.not_kept = state != STEP_APPLIED;
+        if (e->run.not_kept)
                 return step_fail(&e->run, -EIO, "%s",
                                  e->run.why ?: "the kernel accepted every write, but what was asked for has not happened");
-        return engine_record(e, n, PHASE_DONE, NULL, now_monotonic() - start);
+        return record_done(e, n, by_others ? "done by somebody else" : NULL, start);
 }
 
 static int step_forward(Engine *e, size_t n) {
@@ -236,13 +273,15 @@ static int step_forward(Engine *e, size_t n) {
         int state = ops->verify(e->plan->steps[n].args, &e->run);
         if (state < 0)
                 return state;
-        if (state != STEP_APPLIED)
+        /* Power that somebody else has switched off goes on record as begun: there is no way back from it. */
+        e->touched_tail = e->touched_tail || (ops->irreversible && state == STEP_APPLIED);
+        if (state != STEP_APPLIED || (ops->takes_power && !begun))
                 return step_do(e, n, state, begun);
 
         /* Done already, by a worker that died before it could say so; or there was nothing to change. A proof is neither: it
          * has just been made. */
         const char *text = begun ? "done before" : ops->irreversible ? NULL : "nothing to do";
-        return engine_record(e, n, PHASE_DONE, text, now_monotonic() - start);
+        return record_done(e, n, text, start);
 }
 
 /* What the steps before `first` had in the process of the worker that died. Nothing is written down about it: the record has them as
@@ -288,12 +327,20 @@ int engine_forward(Engine *e) {
         }
         for (size_t n = first; n < (e->end > 0 ? e->end : e->plan->n_steps); n++) {
                 engine_turn_to(e, n);
-                int r = step_forward(e, n);
+                int r = engine_gate(e, n);
+                if (r >= 0)
+                        r = step_forward(e, n);
                 if (r >= 0)
                         continue;
                 e->failed_step = n;
+                int again = engine_again(e, n, r);
+                if (again > 0) {
+                        n--;
+                        continue;
+                }
+                engine_tell_rival(e);
                 engine_record_failed(e, n);
-                return r;
+                return again < 0 ? again : r;
         }
         return 0;
 }
@@ -371,12 +418,26 @@ static int step_undo(Engine *e, size_t n) {
         return r;
 }
 
+/* Not those that follow from the first: they have no line of their own. */
+static void more_failed(Engine *e, const char *name) {
+        if (!e->run.remedy || streq_ptr(e->run.remedy, e->stuck_remedy) || json_len(e->more_remedies) >= REMEDIES_MAX || json_has_string(e->more_remedies, e->run.remedy))
+                return;
+        e->more_remedies = e->more_remedies ?: json_object_new_array();
+        json_append_str(e->more_remedies, e->run.remedy);
+        (void) text_add(&e->stuck_why, "; ", "nor could step %s: %s", name, e->run.why ?: "no reason given");
+}
+
 static void undo_failed(Engine *e, size_t n) {
         const char *name = step_type_to_string(e->plan->steps[n].type);
 
         engine_record_failed(e, n);
-        if (e->n_not_undone++ > 0)
+        /* A line that a step has for a card that is there is none for one that is not. */
+        if (e->n_not_undone == 0 && step_ops(e->plan->steps[n].type)->needs_card && !e->left_behind)
+                remedy_for_card(e, NULL);
+        if (e->n_not_undone++ > 0) {
+                more_failed(e, name);
                 return;
+        }
         e->stuck_why = strf("step %s could not be undone: %s", name, e->run.why ?: "no reason given");
         e->stuck_remedy = TAKE_PTR(e->run.remedy);
 }

@@ -65,9 +65,17 @@ typedef struct Engine {
         bool told_finishing;
         bool touched_tail;      /* a step that cannot be undone may have done something */
 
+        /* meanwhile/rivals.c: somebody else who undoes what was done. */
+        unsigned n_again;       /* how often something was done once more */
+        uint64_t again_until;   /* monotonic */
+        struct WriteWatch *watch;
+        char *rival;            /* who it is, in words; NULL: not known */
+        bool interfered;        /* the forward run has given way to him */
+
         size_t n_not_undone;    /* after engine_back() */
-        char *stuck_why;        /* the first step that could not be undone, and what to do */
+        char *stuck_why;        /* the first step that could not be undone, and what to do; and those after it which have a line of their own */
         char *stuck_remedy;
+        json_object *more_remedies; /* array of the others' lines; NULL: none */
 } Engine;
 
 void engine_done(Engine *e);
@@ -113,12 +121,30 @@ int engine_identity_check(Engine *e, const StepOps *ops, int state);
 /* Reverts step n until the kernel shows nothing of it, twice at most, once where a write of it is left behind; what was lost is written down. */
 int engine_revert(Engine *e, size_t n);
 
-/* engine/late-write.c. Has what a step was just called for, with this result, left a write behind that was not under way before? (writer: the last of those
- * that were, or NULL.) Then e->left_behind is set. */
+/* engine/meanwhile/rivals.c. What the steps before n did and somebody else has undone while step n failed with `error`, or did not come about, is done once more,
+ * a few times in a removal and not for long. 1: step n may be tried again. 0: it is not for that that it failed, and its reason stays. Or a negative errno with
+ * the reason, and a remedy, noted: then it goes on for ever (e->interfered), or was called off. */
+int engine_again(Engine *e, size_t n, int error);
+
+/* Before step n: are the slots that the removal holds held still? -EBUSY with the reason noted. */
+int engine_gate(Engine *e, size_t n);
+
+/* From here on whoever undoes step n can be named, where the kernel tells. After a failure where there is no way back he is added to its reason. */
+void engine_watch(Engine *e, size_t n);
+void engine_tell_rival(Engine *e);
+
+/* Writes down what somebody else did about step n, which has to be begun, for the ending: "was done by somebody else". */
+int engine_note_rival(Engine *e, size_t n, const char *what);
+
+/* engine/meanwhile/late-write.c. Has what a step was just called for, with this result, left a write behind that was not under way before? (writer: the
+ * last of those that were, or NULL.) Then e->left_behind is set. */
 bool engine_left_behind(Engine *e, json_object *writer, int result);
 
 /* -EINPROGRESS, with who writes still and what to do about it noted. */
 int engine_fail_under_way(Engine *e);
+
+/* Was a mapping taken by force (step/evict/take-mappings.h)? By what is on record. */
+bool engine_has_taken(const Engine *e);
 
 /* Whether a step is put back with that. */
 bool engine_goes_back_meanwhile(const Engine *e, const StepOps *ops);

@@ -3,6 +3,7 @@
 
 #include "engine/identity.h"
 #include "kernel/cxl/card-serial.h"
+#include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/attr.h"
 #include "step/step.h"
 
@@ -73,4 +74,82 @@ static int function_check(json_object *card, char **ret_why) {
 
 int card_identity_check(json_object *card, const char *slot, char **ret_why) {
         return step_card_functions(card, slot, function_check, ret_why);
+}
+
+bool card_is_taken_off(json_object *card) {
+        json_object *endpoints = json_array(card, "endpoints");
+        size_t n_gone = 0;
+
+        for (size_t i = 0; i <= json_len(endpoints); i++) {
+                json_object *function = i == 0 ? card : json_at(endpoints, i - 1);
+                const char *bdf = json_str(function, "bdf");
+                _cleanup_free_ char *why = NULL;
+
+                if (bdf && !path_existsf("/sys/bus/pci/devices/%s", bdf))
+                        n_gone++;
+                else if (function_check(function, &why) < 0)
+                        return false;
+        }
+        return n_gone > 0;
+}
+
+/* Which of the plan's slots the function sits in; one that names none is in the first. */
+static json_object *place_of(const Plan *plan, json_object *function) {
+        const char *slot = json_str(function, "slot");
+
+        for (size_t i = 0; slot && i < plan_n_slots(plan); i++)
+                if (streq_ptr(json_str(plan_slot(plan, i), "name"), slot))
+                        return plan_slot(plan, i);
+        return plan_slot(plan, 0);
+}
+
+/* Registers that do not answer say nothing. */
+static char *remedy_in_slot(json_object *place, const char *then) {
+        const char *port = json_str(place, "port"), *name = json_str(place, "name");
+        _cleanup_free_ char *word = slot_word(name), *path = strf("/sys/bus/pci/slots/%s/power", name ?: "?"), *quoted = path ? shell_quoted(path) : NULL;
+        SlotRegisters s;
+
+        if (!port || slot_registers_read(port, &s) < 0)
+                return NULL;
+        if (!s.card_present)
+                return strf("safe-remove verify %s  # the card is not in the slot any more: what the kernel has of it still; put no other one in before "
+                            "that is gone", word ?: "?");
+        return s.has_power_controller && !s.power_on ? strf("echo 1 > %s; %s", quoted ?: "?", then) : NULL;
+}
+
+static char *remedy_of(const Plan *plan, json_object *function, const char *slot, const char *then) {
+        const char *sits_in = json_str(function, "slot");
+        if (slot && sits_in && !streq(slot, sits_in))
+                return NULL;
+        const char *bdf = json_str(function, "bdf"), *driver = json_str(function, "memdev") ? "cxl_pci" : NULL;
+        char *in_slot = bdf ? remedy_in_slot(place_of(plan, function), then) : NULL;
+
+        if (in_slot || !bdf)
+                return in_slot;
+        if (!path_existsf("/sys/bus/pci/devices/%s/vendor", bdf))
+                return strf("echo 1 > /sys/bus/pci/rescan && %s", then);
+        if (driver && !path_existsf("/sys/bus/pci/devices/%s/driver", bdf))
+                return strf("echo %s > /sys/bus/pci/drivers/%s/bind && %s", bdf, driver, then);
+        return NULL;
+}
+
+char *card_remedy(const Plan *plan, const char *slot) {
+        json_object *card = json_get(plan->doc, "card"), *endpoints = json_array(card, "endpoints");
+        _cleanup_free_ char *slots = plan_slot_words(plan), *then = slots ? strf("safe-remove plan %s", slots) : NULL;
+        char *remedy = then ? remedy_of(plan, card, slot, then) : NULL;
+
+        for (size_t i = 0; i < json_len(endpoints) && then && !remedy; i++)
+                remedy = remedy_of(plan, json_at(endpoints, i), slot, then);
+        return remedy;
+}
+
+const char *plan_pulled_slot(const Plan *p, const char *only_slot) {
+        for (size_t i = 0; i < plan_n_slots(p); i++) {
+                const char *name = json_str(plan_slot(p, i), "name"), *port = json_str(plan_slot(p, i), "port");
+                SlotRegisters r;
+
+                if (port && name && (!only_slot || streq(name, only_slot)) && slot_registers_read(port, &r) >= 0 && slot_is_vacant(&r))
+                        return name;
+        }
+        return NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whom a removal has disturbed, in words, by what its steps noted before they did it. For the ending: who uses the card is told before, but who
+/* Whom a removal has disturbed, and who has disturbed it, in words, by what its steps noted before they did it. For the ending: who uses the card is told before, but who
  * was really sent a signal only the notes know. */
 #include <string.h>
 
@@ -12,6 +12,7 @@ enum {
 typedef struct Disturbed {
         json_object *processes; /* "PID:START": {"who", "signals": ["SIGTERM", ...], "stopped"}, in the order of the notes */
         json_object *groups;    /* unit: {"one", "stop", "frozen"} */
+        json_object *rivals;    /* what somebody else did: by whom, once for each */
 } Disturbed;
 
 static json_object *entry_of(json_object *all, const char *key) {
@@ -70,7 +71,9 @@ static void take_stop(Disturbed *d, json_object *note) {
 static void take_note(Disturbed *d, json_object *note) {
         const char *group = json_str(note, "cgroup");
 
-        if (json_has(note, "signal"))
+        if (json_str(note, "rival"))
+                json_set_str(d->rivals, json_str(note, "did") ?: "?", json_str(note, "rival"));
+        else if (json_has(note, "signal"))
                 take_signal(d, note);
         else if (json_has(note, "unsent"))
                 take_unsent(d, note);
@@ -111,8 +114,8 @@ static void add_lines(Lines *l, const Disturbed *d, bool ended) {
 }
 
 json_object *journal_disturbed(const Journal *j) {
-        _cleanup_json_ json_object *processes = json_object_new_object(), *groups = json_object_new_object();
-        Disturbed d = { .processes = processes, .groups = groups };
+        _cleanup_json_ json_object *processes = json_object_new_object(), *groups = json_object_new_object(), *rivals = json_object_new_object();
+        Disturbed d = { .processes = processes, .groups = groups, .rivals = rivals };
         Lines l = { .array = json_object_new_array() };
 
         /* The notes of a restoration are its removal's. */
@@ -121,6 +124,8 @@ json_object *journal_disturbed(const Journal *j) {
         json_object_object_foreach(j->notes, n, notes)
                 for (size_t i = 0; n && i < json_len(notes); i++)
                         take_note(&d, json_at(notes, i));
+        json_object_object_foreach(rivals, did, who)
+                add_line(&l, json_object_get_string(who), did);
         add_lines(&l, &d, true);
         add_lines(&l, &d, false);
         if (l.left_out > 0)

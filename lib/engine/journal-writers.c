@@ -14,8 +14,11 @@
 #include "base/parse.h"
 #include "base/run-dir.h"
 #include "engine/journal.h"
+#include "engine/state-dir.h"
 #include "kernel/pci/held-slot.h"
 #include "kernel/process/apart.h"
+#include "kernel/run/boot-record.h"
+#include "kernel/process/kernel-stack.h"
 #include "kernel/sysfs/listing.h"
 
 #define LIGHT_PREFIX "light-" /* and the port: of a light that is set for no removal */
@@ -192,6 +195,12 @@ static json_object *writers_of_file(const char *path) {
         return writers;
 }
 
+json_object *journal_writers_left(const Journal *j) {
+        _cleanup_free_ char *path = writers_path(j);
+
+        return path && !j->other_boot ? writers_of_file(path) : json_object_new_array();
+}
+
 int journal_writers_load(Journal *j) {
         _cleanup_free_ char *path = writers_path(j);
 
@@ -309,6 +318,21 @@ int writers_alive(uint64_t but, json_object **ret) {
         return 0;
 }
 
+bool port_is_written(const char *port) {
+        _cleanup_json_ json_object *alive = NULL;
+
+        if (writers_alive(0, &alive) < 0)
+                return true;
+        for (size_t i = 0; i < json_len(alive); i++) {
+                json_object *writer = json_at(alive, i), *slots = json_get(writer, "slots");
+                if (json_u64(writer, "pid") == (uint64_t) getpid())
+                        continue;
+                if (json_len(slots) == 0 || json_find(slots, "port", port))
+                        return true;
+        }
+        return false;
+}
+
 char *writer_text(json_object *writer) {
         const char *what = json_str(writer, "what"), *names = what ? startswith(what, WRITER_LETS_RUN) : NULL;
 
@@ -317,7 +341,9 @@ char *writer_text(json_object *writer) {
         if (names)
                 return strf("process %ju waits for a write to the kernel, and after that continues the stopped processes: %s",
                             (uintmax_t) json_u64(writer, "pid"), names);
-        return strf("process %ju still waits in the kernel (%s)", (uintmax_t) json_u64(writer, "pid"), json_str(writer, "what"));
+        _cleanup_free_ char *stack = kernel_stack((int) json_u64(writer, "pid"));
+        return strf("process %ju still waits in the kernel (%s%s%s)", (uintmax_t) json_u64(writer, "pid"), json_str(writer, "what"),
+                    stack ? "; its kernel stack: " : "", stack ?: "");
 }
 
 char *writer_remedy(json_object *writer, const char *then) {
@@ -327,4 +353,121 @@ char *writer_remedy(json_object *writer, const char *then) {
                 return strf("ps -eo pid,stat,wchan,args | grep ' D'; ls -ld %s  # where no process of safe-remove hangs: rm -r %s && %s; else restart the machine",
                             file, file, then);
         return strf("tail --pid=%ju -f /dev/null && %s  # if it never ends, restart the machine", (uintmax_t) json_u64(writer, "pid"), then);
+}
+
+/* What else of a removal is kept for the boot: how it ended. */
+
+static const BootRecords ends = { .folder = "ended", .format = FORMAT_ENDED, .max_bytes = 4 * 1024 * 1024, .has_names = true, .fleeting = true };
+
+enum {
+        ENDS_MAX = 200,        /* a state folder that was brought back is of a day ago, and not of so many removals */
+};
+
+static void keep_newest(void) {
+        _cleanup_listing_ Listing names = { 0 };
+        uint64_t highest = journal_ends_highest();
+
+        if (boot_record_list(&ends, &names) < 0 || names.n <= ENDS_MAX)
+                return;
+        for (size_t i = 0; i < names.n; i++) {
+                uint64_t id;
+                if (parse_u64(names.names[i], &id) >= 0 && highest - id >= ENDS_MAX)
+                        (void) boot_record_remove(&ends, names.names[i]);
+        }
+}
+
+/* `key`: what it is that its record may lack. */
+static int keep(const Journal *j, const char *key, json_object *record) {
+        _cleanup_free_ char *id = strf("%ju", (uintmax_t) journal_removal(j));
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        json_set_u64(o, "began", json_u64(j->start, "monotonic_usec"));
+        json_set(o, key, json_ref(record));
+        int r = id ? boot_record_write(&ends, id, NULL, o) : -ENOMEM;
+        if (r >= 0)
+                keep_newest();
+        return r;
+}
+
+/* Of this very removal; `member`: what such a record always has. */
+static int kept(const Journal *j, const char *key, const char *member, json_object **ret) {
+        _cleanup_free_ char *id = strf("%ju", (uintmax_t) journal_removal(j));
+        _cleanup_json_ json_object *o = NULL;
+
+        int r = id ? boot_record_read(&ends, id, NULL, &o) : -ENOMEM;
+        if (r < 0)
+                return r == -ENOMEM ? r : -ENOENT;
+        if (j->other_boot || json_u64(o, "began") != json_u64(j->start, "monotonic_usec") || !json_str(json_get(o, key), member))
+                return -ENOENT;
+        *ret = json_ref(json_get(o, key));
+        return 0;
+}
+
+int journal_end_keep(const Journal *j, json_object *end) {
+        return keep(j, "end", end);
+}
+
+int journal_end_kept(const Journal *j, json_object **ret) {
+        return kept(j, "end", "outcome", ret);
+}
+
+int journal_back_keep(const Journal *j, json_object *back) {
+        return keep(j, "back", back);
+}
+
+int journal_back_kept(const Journal *j, json_object **ret) {
+        return kept(j, "back", "code", ret);
+}
+
+int journal_end_forget(uint64_t removal) {
+        _cleanup_free_ char *id = strf("%ju", (uintmax_t) removal);
+
+        return id ? boot_record_remove(&ends, id) : -ENOMEM;
+}
+
+/* 1: its record had none. */
+static int make_up(const char *id) {
+        _cleanup_free_ char *dir = NULL, *why = NULL;
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_json_ json_object *end = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        int r = removal_dir(id, &dir);
+        if (r < 0 || access(dir, F_OK) < 0 || removal_has_ended(dir))
+                return 0;
+        r = journal_open(id, &j, &plan, &why);
+        if (r < 0) /* what is damaged stays so */
+                return state_may_come(r) ? r : 0;
+        if (j->ended || journal_end_kept(j, &end) < 0)
+                return 0;
+        r = journal_append(j, end);
+        return r < 0 ? r : 1;
+}
+
+int journals_make_up(json_object *made, json_object *missing) {
+        _cleanup_listing_ Listing names = { 0 };
+        int result = 0;
+
+        int r = boot_record_list(&ends, &names);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < names.n; i++) {
+                r = make_up(names.names[i]);
+                result = r < 0 ? r : result;
+                if (r != 0)
+                        json_append_str(r > 0 ? made : missing, names.names[i]);
+        }
+        return result;
+}
+
+uint64_t journal_ends_highest(void) {
+        _cleanup_listing_ Listing names = { 0 };
+        uint64_t highest = 0, id;
+
+        if (boot_record_list(&ends, &names) < 0)
+                return 0;
+        for (size_t i = 0; i < names.n; i++)
+                if (parse_u64(names.names[i], &id) >= 0 && id > highest)
+                        highest = id;
+        return highest;
 }

@@ -18,6 +18,7 @@ void journal_free(Journal *j) {
         json_object_put(j->start);
         json_object_put(j->end);
         json_object_put(j->notes);
+        json_object_put(j->undone);
         json_object_put(j->before);
         json_object_put(j->card);
         json_object_put(j->writers);
@@ -108,15 +109,13 @@ static int dirs_make(const Journal *j) {
 }
 
 /* Nobody has heard of the removal yet, so its folder and both files last at once, and only here: a file system writes what belongs together for
- * the first that is waited for. The plan before the record that goes by it. */
+ * the first that is waited for. All of it before the record with which the removal has begun: after a power cut that record has its plan. */
 static int make_durable(const Journal *j) {
         _cleanup_free_ char *plan = strf("%s/plan.json", j->dir);
         if (!plan)
                 return -ENOMEM;
 
         int r = fsync_path(plan);
-        if (r >= 0)
-                r = fsync(j->fd) < 0 ? -errno : 0;
         if (r >= 0)
                 r = fsync_path(j->dir);
         return r < 0 ? r : fsync_parent(j->dir);
@@ -157,11 +156,15 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
         if (r >= 0)
                 r = boot_id_read(boot);
         if (r >= 0)
+                r = journal_end_forget(journal_removal(j));
+        if (r >= 0)
                 r = dirs_make(j);
         if (r >= 0)
                 r = plan_write(j, plan);
         if (r >= 0)
                 r = file_open(j, O_CREAT | O_EXCL);
+        if (r >= 0)
+                r = make_durable(j);
         if (r < 0)
                 return r;
 
@@ -175,11 +178,12 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
         json_set(record, "card", json_ref(json_get(plan->doc, "card")));
         json_object_object_foreach(owned, key, value)
                 json_set(record, key, json_ref(value));
-        r = append(j, record);
-        if (r >= 0)
-                r = make_durable(j);
-        if (r < 0)
+        r = journal_append(j, record);
+        if (r < 0) {
+                /* Whoever asked hears that it was not begun, so nobody may go on with it later. */
+                (void) !ftruncate(j->fd, 0);
                 return r;
+        }
         j->start = json_ref(record);
         *ret = TAKE_PTR(j);
         return 0;
@@ -211,6 +215,13 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
                 uint64_t n = json_u64(record, "n");
                 if (j->last_do == SIZE_MAX || n > j->last_do)
                         j->last_do = n;
+        } else if (streq(ev, "undone")) {
+                _cleanup_free_ char *key = strf("%ju", (uintmax_t) json_u64(record, "n"));
+                j->undone = j->undone ?: json_object_new_object();
+                if (!key)
+                        return -ENOMEM;
+                json_set_bool(j->undone, key, true);
+                j->backwards = true;
         } else if (streq(ev, "write"))
                 return journal_writer_replay(j, record);
         else if (streq(ev, "note"))
@@ -233,7 +244,7 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
                 json_object_put(j->end);
                 j->end = json_ref(record);
                 j->ended = true;
-        } else if (!streq(ev, "done") && !streq(ev, "undone") && !streq(ev, "failed"))
+        } else if (!streq(ev, "done") && !streq(ev, "failed"))
                 return -EPROTONOSUPPORT; /* whoever does not know what was done cannot go on with it, nor undo it */
         return 0;
 }
@@ -249,6 +260,16 @@ int journal_replay(Journal *j, const char *text, const char *boot) {
                         return r;
         }
         return j->start ? 0 : -EBADMSG;
+}
+
+/* It turned back, and its record could not say so. */
+static int take_kept_back(Journal *j) {
+        _cleanup_json_ json_object *record = NULL;
+
+        if (j->ended || j->backwards)
+                return 0;
+        int r = journal_back_kept(j, &record);
+        return r >= 0 ? record_replay(j, record, "") : r == -ENOENT ? 0 : r;
 }
 
 static int plan_load(const Journal *j, Plan **ret, char **ret_why) {
@@ -287,6 +308,8 @@ static int journal_load(const char *id, Journal **ret, Plan **ret_plan, size_t *
                 r = record_file_read(path, &text, NULL);
         if (r >= 0)
                 r = journal_replay(j, text, boot);
+        if (r >= 0)
+                r = take_kept_back(j);
         if (r < 0) {
                 *ret_why = strf("%s: %s", path, format_strerror(r));
                 return r;
@@ -346,6 +369,7 @@ int journal_step(Journal *j, const char *ev, size_t n, const char *text) {
         _cleanup_json_ json_object *record = record_new(ev);
 
         json_set_u64(record, "n", n);
+        json_set_u64(record, "monotonic_usec", now_monotonic());
         if (text)
                 json_set_str(record, "text", text);
         /* Whoever goes on asks the kernel whether a step that was begun is done, and not this: it is synced with the record after it. */
@@ -364,12 +388,19 @@ int journal_back(Journal *j, const char *code, const char *why) {
         int r = text_keep(&j->back_code, record, "code");
         if (r >= 0)
                 r = text_keep(&j->back_why, record, "why");
-        return r < 0 ? r : journal_append(j, record);
+        int q = journal_append(j, record);
+        /* Before anything is put back: whoever comes next in this boot would go on forward. */
+        if (q < 0)
+                (void) journal_back_keep(j, record);
+        return r < 0 ? r : q;
 }
 
 int journal_end(Journal *j, const char *outcome, const char *code, const char *message, json_object *remedy) {
         _cleanup_json_ json_object *record = record_new("end");
+        char boot[33];
 
+        if (boot_id_read(boot) >= 0)
+                json_set_str(record, "boot", boot);
         json_set_u64(record, "monotonic_usec", now_monotonic());
         json_set_str(record, "outcome", outcome);
         json_set_str(record, "code", code);
@@ -378,5 +409,6 @@ int journal_end(Journal *j, const char *outcome, const char *code, const char *m
         json_set(record, "lost", j->lost ? json_ref(j->lost) : json_object_new_array());
         json_set(record, "disturbed", journal_disturbed(j));
         j->ended = true;
-        return journal_append(j, record);
+        int r = journal_append(j, record), k = journal_end_keep(j, record);
+        return r < 0 && k >= 0 ? 1 : r;
 }

@@ -11,19 +11,20 @@
  *      before  picture, card   how everything is, before anything is taken away or put back; none: it was not begun. card: what the card says of
  *                              itself, where it has by then
  *      card    before, after   what it said later, and what it says after a restoration
- *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied; "done" is not synced by
+ *      do n, done n            forward, with monotonic_usec, as the three below; "do" stands before the first write of a step, "done" after verify said applied; "done" is not synced by
  *                              itself, but together with the next record
  *      back    why             from here the direction is backwards, for ever
  *      undo n, undone n, failed n
  *      write   what, pid, start_time, order    a write that may be left behind is about to be made by this process; not synced: no writer outlives
  *                              the boot
  *      lost n, text            something that no way back restores
- *      end     monotonic_usec, outcome, code, message, remedy, lost, disturbed
+ *      end     boot, monotonic_usec (in that boot, which is another one where a boot came between), outcome, code, message, remedy, lost, disturbed
  * A torn last line (power loss while it was written) counts as not written. */
 typedef struct Journal {
         int fd;
         char *dir;
         size_t last_do;         /* highest n of a "do", SIZE_MAX when there is none: all below may have touched something */
+        json_object *undone;    /* { "N": true } of the steps that were put back, by what is read back; NULL while there are none */
         bool backwards;
         bool ended;
         bool other_boot;
@@ -67,10 +68,16 @@ int journal_append_all(Journal *j, json_object *records); /* in one go: all or n
 /* The removal's number. */
 uint64_t journal_removal(const Journal *j);
 
+/* When the record of a step was written, microseconds by a clock that nobody sets; of an older version's record by the wall clock. For the difference of two. */
+static inline uint64_t journal_moment(json_object *record) {
+        return json_u64(record, json_has(record, "monotonic_usec") ? "monotonic_usec" : "usec");
+}
+
 /* "do", "done", "undo", "undone" or "failed" of step n; text (may be NULL) says why one failed. 0 or a negative errno: not written. */
 int journal_step(Journal *j, const char *ev, size_t n, const char *text);
 
-/* From here on the direction is backwards, whoever goes on. */
+/* From here on the direction is backwards, whoever goes on. Where that cannot be written down it is kept for the boot (journal_back_keep()); a negative errno all
+ * the same. */
 int journal_back(Journal *j, const char *code, const char *why);
 
 /* journal-notes.c. How everything is, before the first step takes anything away. Keeps a reference of its own. */
@@ -116,6 +123,9 @@ int journal_write_ended(void *journal, int pid, uint64_t start_time);
 int journal_writers_load(Journal *j);
 void journal_writers_close(Journal *j);
 
+/* All that are on record so of a removal of this boot, also those that have ended since: a new array of "write" records. */
+json_object *journal_writers_left(const Journal *j);
+
 /* The same of a slot's light that is set for no removal: a witness whose userdata is the port. It is never kept from beginning: a light that
  * is not set is the worse end. And who is at such a write, a reference of its own; where nobody is (NULL), what is known of them is forgotten. */
 int light_write_begins(void *port, const char *what, int pid, uint64_t start_time, bool mortal);
@@ -129,6 +139,9 @@ json_object *light_writer(const char *port);
  * without slots, but for a light's. A negative errno where none of it can be told. */
 int writers_alive(uint64_t but, json_object **ret);
 
+/* Is anybody at anything of the slot at that port, for a removal too, but we? He may write to its lights yet, or hold it. What cannot be read may be of somebody. */
+bool port_is_written(const char *port);
+
 /* The "write" record of a process that is still at it, or may be; NULL: none is. Borrowed. */
 json_object *journal_writer(const Journal *j);
 
@@ -136,5 +149,24 @@ json_object *journal_writer(const Journal *j);
 char *writer_text(json_object *writer);
 char *writer_remedy(json_object *writer, const char *then);
 
-/* The last record; what was lost, and who was disturbed, is added. remedy (a list of lines, NULL: none) stays the caller's. */
+/* The last record; what was lost, and who was disturbed, is added. remedy (a list of lines, NULL: none) stays the caller's. 1: it could not be written, and is kept for the boot
+ * alone. A negative errno: it is neither. */
 int journal_end(Journal *j, const char *outcome, const char *code, const char *message, json_object *remedy);
+
+/* journal-writers.c. How a removal ended is kept in the run folder as well, until the boot is over: its record may lack it (the disk was full) or not have it any more (the state
+ * folder is an older one, brought back from somewhere), and nobody goes on with what has ended. */
+int journal_end_keep(const Journal *j, json_object *end);
+int journal_end_forget(uint64_t removal); /* for the first record of one with that number; -EPROTONOSUPPORT: a newer version's, which stays */
+
+/* In the same place, until there is an end: that it has turned back, which its record could not be told (it is read-only, or the disk is full). Read with the record. */
+int journal_back_keep(const Journal *j, json_object *back);
+int journal_back_kept(const Journal *j, json_object **ret); /* a new reference; -ENOENT, -ENOMEM */
+
+/* The end of this very record (by its number and its beginning), which it lacks. A new reference; -ENOENT: nobody has ended it in this boot. */
+int journal_end_kept(const Journal *j, json_object **ret);
+
+/* Writes down all that are kept and that their records lack. Arrays of ids: those that were made up for, and those that could not be. 0, or the last negative errno. */
+int journals_make_up(json_object *made, json_object *missing);
+
+/* The highest number of those that are kept; 0: there is none. */
+uint64_t journal_ends_highest(void);

@@ -12,6 +12,13 @@ static const BootRecords records = {
         .has_names = true,
 };
 
+static const BootRecords retired = {
+        .folder = "cards-gone",
+        .format = FORMAT_CARD,
+        .max_bytes = 256 * 1024,
+        .has_names = true,
+};
+
 /* Newly allocated, and NULL without memory: a slot without a key has no record either. */
 static char *name_of(const char *key) {
         return strf("%s.json", key ?: "");
@@ -23,17 +30,32 @@ char *last_seen_path(const char *key) {
         return boot_record_path(&records, name);
 }
 
-int last_seen_load(const char *key, json_object **ret) {
+static int load(const BootRecords *of, const char *key, json_object **ret) {
         _cleanup_free_ char *name = name_of(key);
 
-        int r = name ? boot_record_read(&records, name, NULL, ret) : -ENOMEM;
+        int r = name ? boot_record_read(of, name, NULL, ret) : -ENOMEM;
         return r == -ESTALE ? -ENOENT : r;
 }
 
-static int store(const char *key, json_object *o) {
+int last_seen_load(const char *key, json_object **ret) {
+        return load(&records, key, ret);
+}
+
+int last_seen_load_retired(const char *key, json_object **ret) {
+        return load(&retired, key, ret);
+}
+
+static int store(const BootRecords *in, const char *key, json_object *o) {
         _cleanup_free_ char *name = name_of(key);
 
-        return name ? boot_record_write(&records, name, NULL, o) : -ENOMEM;
+        return name ? boot_record_write(in, name, NULL, o) : -ENOMEM;
+}
+
+static void forget(const BootRecords *of, const char *key) {
+        _cleanup_free_ char *name = name_of(key);
+
+        if (name)
+                (void) boot_record_remove(of, name);
 }
 
 int last_seen_store(const char *key, json_object *card, json_object *scope) {
@@ -42,7 +64,8 @@ int last_seen_store(const char *key, json_object *card, json_object *scope) {
         json_set_u64(o, "seen_usec", now_monotonic());
         json_set(o, "card", json_ref(card));
         json_set(o, "scope", json_ref(scope));
-        return store(key, o);
+        forget(&retired, key);
+        return store(&records, key, o);
 }
 
 int last_seen_add_lost(const char *key, json_object *lost) {
@@ -52,12 +75,36 @@ int last_seen_add_lost(const char *key, json_object *lost) {
         if (r < 0)
                 return r;
         json_set(o, "lost", json_ref(lost));
-        return store(key, o);
+        return store(&records, key, o);
+}
+
+int last_seen_add_incident(const char *key, const char *id) {
+        const BootRecords *in = &records;
+        _cleanup_json_ json_object *o = NULL;
+
+        int r = load(in, key, &o);
+        if (r == -ENOENT) {
+                in = &retired;
+                r = load(in, key, &o);
+        }
+        if (r < 0)
+                return r;
+        json_set_str(o, "incident", id);
+        return store(in, key, o);
 }
 
 void last_seen_forget(const char *key) {
+        forget(&records, key);
+        forget(&retired, key);
+}
+
+/* What cannot be moved is not kept: nothing is left of it, which is what the other records are about. */
+void last_seen_retire(const char *key) {
         _cleanup_free_ char *name = name_of(key);
 
-        if (name)
-                (void) boot_record_remove(&records, name);
+        int r = name ? boot_record_make_folder(&retired) : -ENOMEM;
+        if (r >= 0)
+                r = boot_record_move(&records, &retired, name);
+        if (r < 0)
+                forget(&records, key);
 }

@@ -22,5 +22,12 @@ int last_seen_store(const char *key, json_object *card, json_object *scope);
 /* Adds what was lost with it (lines of text; no reference is taken over). */
 int last_seen_add_lost(const char *key, json_object *lost);
 
-/* It is gone, and that is proved. */
+/* Adds the number of the incident that its going is on record as (daemon/worker/lost/incidents.h), also where it was retired meanwhile: what is heard of it
+ * later is no second one. */
+int last_seen_add_incident(const char *key, const char *id);
+
+/* It is gone, and that is proved: by its removal; or nobody removed it, and nothing of it is left. Of the latter it is still known what it had, for who
+ * is asked about it a moment later, until another card is seen there. */
 void last_seen_forget(const char *key);
+void last_seen_retire(const char *key);
+int last_seen_load_retired(const char *key, json_object **ret); /* as last_seen_load() */

@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "engine/records.h"
 #include "engine/state-dir.h"
+#include "step/evict/take-mappings.h"
 
 void record_free(Record *r) {
         free(r->id);
@@ -23,6 +24,23 @@ static bool took_all_down(const Record *r) {
                 return false;
         return outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || outcome == OUTCOME_TESTED ||
                (outcome == OUTCOME_STUCK && j->last_do != SIZE_MAX && j->last_do >= plan_first_irreversible(r->plan));
+}
+
+static bool got_stuck(const Record *r) {
+        return !plan_is_restoration(r->plan) && !plan_is_finish(r->plan) && outcome_from_string(json_str(r->journal->end, "outcome")) == OUTCOME_STUCK;
+}
+
+/* Who has lost his mapping by force has the device open still, and this kernel crashes when he closes it after its driver was bound again
+ * (drivers/dax/device.c:dev_dax_probe makes the same cdev anew). */
+static bool has_taken(const Record *r) {
+        for (size_t n = 0; n < r->plan->n_steps; n++)
+                if (take_in_notes(journal_notes(r->journal, n)))
+                        return true;
+        return false;
+}
+
+bool record_is_left_down(const Record *r) {
+        return got_stuck(r) && r->journal->backwards && r->journal->last_do != SIZE_MAX && !has_taken(r);
 }
 
 static int record_read(uint64_t id, Record **ret) {
@@ -104,7 +122,7 @@ int record_find(const RecordQuestion *q, Record **ret, UnreadRecord *ret_unread)
                         k = hear_unread(q, ids[i - 1], k, true, ret_unread);
                         continue;
                 }
-                if (!took_all_down(r) || !q->fits(r, q->userdata))
+                if ((!took_all_down(r) && !record_is_left_down(r) && !(q->any_stuck && got_stuck(r))) || !q->fits(r, q->userdata))
                         continue;
                 *ret = TAKE_PTR(r);
                 return 0;

@@ -29,11 +29,16 @@ bool record_may_be_of(json_object *start, const char *slot);
 typedef struct RecordQuestion {
         bool (*fits)(const Record *r, void *userdata);
         bool (*may_fit)(const UnreadRecord *u, void *userdata); /* NULL: each of a newer version may, and none that is damaged */
+        bool any_stuck;         /* one that got stuck earlier or on its way back as well: its light is on, whatever became of its card since */
         void *userdata;
 } RecordQuestion;
 
-/* The newest removal that took everything of its card down and that fits. Its ending was safe or released, it was
- * a self-test that has switched the power on again, or it was stuck only after its point of no return. -ENOENT when there is none. Another error: the records
+/* Did it turn back, and got stuck on that way? Some of what it took down is down still: what its journal's `undone` does not have. Not one that has taken a
+ * mapping by force: what it left is for a person. */
+bool record_is_left_down(const Record *r);
+
+/* The newest removal that left something of its card down and that fits. It took everything down: its ending was safe or released, it was
+ * a self-test that has switched the power on again, or it was stuck only after its point of no return; or record_is_left_down(). -ENOENT when there is none. Another error: the records
  * cannot be listed, or not read; or one that is newer than any that fits, and may be the one, is in *ret_unread (may be NULL), and this is its error. */
 int record_find(const RecordQuestion *q, Record **ret, UnreadRecord *ret_unread);
 

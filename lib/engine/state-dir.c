@@ -20,6 +20,10 @@ const char *state_dir(void) {
         return getenv("SAFE_REMOVE_STATE_DIR") ?: STATE_DIR;
 }
 
+bool state_may_come(int error) {
+        return error == -ENOSPC || error == -EDQUOT || error == -EROFS || error == -EIO || error == -ETIME;
+}
+
 /* As we write it: what others call alike ("007", "0x7") is none of ours, nor is one behind which there is no next. */
 static bool is_id(const char *name, uint64_t *ret) {
         uint64_t id;
@@ -48,7 +52,7 @@ static int ascending(const void *a, const void *b) {
         return x < y ? -1 : x > y;
 }
 
-static int ids_in(const char *folder, uint64_t **ret, size_t *ret_n) {
+int state_ids(const char *folder, uint64_t **ret, size_t *ret_n) {
         _cleanup_free_ char *path = strf("%s/%s", state_dir(), folder);
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0, allocated = 0;
@@ -75,7 +79,7 @@ static int ids_in(const char *folder, uint64_t **ret, size_t *ret_n) {
 }
 
 int removal_ids(uint64_t **ret, size_t *ret_n) {
-        return ids_in("removals", ret, ret_n);
+        return state_ids("removals", ret, ret_n);
 }
 
 /* One that is gone meanwhile is gone since there is a higher one. */
@@ -96,7 +100,7 @@ int removal_number_keep(const char *id) {
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = create_durably(path, O_WRONLY);
-        r = fd < 0 ? fd : ids_in("numbers", &ids, &n);
+        r = fd < 0 ? fd : state_ids("numbers", &ids, &n);
         for (size_t i = 0; r >= 0 && i + 1 < n; i++) { /* all but the highest */
                 _cleanup_free_ char *lower = strf("%s/%ju", folder, (uintmax_t) ids[i]);
                 if (lower)
@@ -109,9 +113,9 @@ int removal_number_highest(uint64_t *ret) {
         _cleanup_free_ uint64_t *ids = NULL, *kept = NULL;
         size_t n = 0, n_kept = 0;
 
-        int r = ids_in("removals", &ids, &n);
+        int r = state_ids("removals", &ids, &n);
         if (r >= 0)
-                r = ids_in("numbers", &kept, &n_kept);
+                r = state_ids("numbers", &kept, &n_kept);
         if (r < 0)
                 return r;
         uint64_t newest = n > 0 ? ids[n - 1] : 0, other = n_kept > 0 ? kept[n_kept - 1] : 0;

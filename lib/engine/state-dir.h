@@ -4,12 +4,18 @@
 #include "base/json.h"
 #include "base/util.h"
 
-/* STATE_DIR, or what SAFE_REMOVE_STATE_DIR says: removals/ID/ for each removal, `lock` for the one that has the machine, numbers/ID for the
+/* STATE_DIR, or what SAFE_REMOVE_STATE_DIR says: removals/ID/ for each removal, incidents/ID/ for each card that was pulled, `lock` for the one that has the machine, numbers/ID for the
  * newest that may have left no record. */
 const char *state_dir(void);
 
+/* What could not be written for this reason may be later: there is no room, or the file system is read-only for now, or somebody has the lock. */
+bool state_may_come(int error);
+
 /* Newly allocated STATE_DIR/removals/ID; -EINVAL unless id is a plain decimal number. */
 int removal_dir(const char *id, char **ret);
+
+/* The numbers that the entries of a folder of the state directory are called by, ascending; the array is the caller's. None where there is no folder. */
+int state_ids(const char *folder, uint64_t **ret, size_t *ret_n);
 
 /* Ids of all removals, ascending; the array and its strings belong to the caller (removal_ids_free). */
 int removal_ids(uint64_t **ret, size_t *ret_n);

@@ -7,6 +7,7 @@
 #include "base/fileio.h"
 #include "base/format.h"
 #include "engine/engine.h"
+#include "engine/journal.h"
 #include "engine/seal.h"
 #include "engine/state-dir.h"
 #include "engine/totals.h"
@@ -108,7 +109,7 @@ typedef struct Sum {
 
 static void take_step(Sum *s, json_object *record, const char *direction, bool begins) {
         static const char *const keys[] = { "step", "direction", NULL };
-        uint64_t n = json_u64(record, "n"), usec = json_u64(record, "usec");
+        uint64_t n = json_u64(record, "n"), usec = journal_moment(record);
         char key[32];
 
         (void) snprintf(key, sizeof(key), "%s %" PRIu64, direction, n);
@@ -122,7 +123,7 @@ static void take_step(Sum *s, json_object *record, const char *direction, bool b
         json_object *row = row_of(json_array(s->totals, "steps"), keys, (const char *const[]) { name, direction });
         uint64_t since = json_u64(s->begun, key);
         add_to(row, "count", 1);
-        add_to(row, "usec", usec > since ? usec - since : 0); /* the clock may have been set */
+        add_to(row, "usec", usec > since ? usec - since : 0); /* an older version's clock may have been set */
         json_object_object_del(s->begun, key);
 }
 

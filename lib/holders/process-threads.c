@@ -78,6 +78,37 @@ static bool signal_running(void *userdata, const char *tid, char state) {
         return t.running > 0 && parse_u64(tid, &number) >= 0 && process_stat(s->dirfd, &st) >= 0 && tgkill(s->pid, (pid_t) number, s->signal) >= 0;
 }
 
+typedef struct Turns {
+        int dirfd;
+        bool standing;
+        uint64_t sum;
+} Turns;
+
+static bool add_turns(void *userdata, const char *tid, char state) {
+        _cleanup_free_ char *path = strf("task/%s/status", tid), *status = NULL;
+        Turns *t = userdata;
+
+        t->standing = t->standing || state == 'T' || state == 't';
+        if (!path || read_file_at(t->dirfd, path, &status, NULL) < 0)
+                return false;
+        for (size_t i = 0; i < 2; i++) {
+                uint64_t n;
+                if (status_number(status, i == 0 ? "\nvoluntary_ctxt_switches:\t" : "\nnonvoluntary_ctxt_switches:\t", UINT64_MAX, &n) >= 0)
+                        t->sum += n;
+        }
+        return false;
+}
+
+int process_stands(int dirfd, uint64_t *ret_turns) {
+        Turns t = { .dirfd = dirfd };
+
+        int r = threads_each(dirfd, add_turns, &t);
+        if (r < 0)
+                return r;
+        *ret_turns = t.sum;
+        return t.standing;
+}
+
 int process_signal_running(int dirfd, int pid, int signal) {
         return threads_each(dirfd, signal_running, &(Signal) { .dirfd = dirfd, .pid = pid, .signal = signal });
 }

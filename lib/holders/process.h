@@ -57,6 +57,10 @@ typedef struct ThreadStates {
 /* dirfd: /proc/PID. -ESRCH when none of them lives. */
 int process_threads(int dirfd, ThreadStates *ret);
 
+/* 1 when one of its threads stands still, by a signal or for its tracer. *ret_turns: how often all of them together have left a processor: at two looks
+ * with the same number none has run in between. (Who is traced call by call stands at many looks, and gets on.) dirfd: /proc/PID. */
+int process_stands(int dirfd, uint64_t *ret_turns);
+
 /* Signals one of its threads that runs. The kernel gives a process's signal to the first thread, also where that one hangs, and then to
  * nobody else (kernel/signal.c:complete_signal). 0 also when none runs. */
 int process_signal_running(int dirfd, int pid, int signal);

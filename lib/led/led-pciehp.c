@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "kernel/pci/held-slot.h"
 #include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/write.h"
@@ -91,4 +92,20 @@ int led_fault(const char *port, const char *address) {
 
         /* pciehp writes the power indicator when it switches power, and then only. */
         return r == -EOPNOTSUPP && port ? slot_indicators_write(port, INDICATOR_ON, INDICATOR_RESERVED) : r;
+}
+
+bool led_is_dark(const SlotRegisters *s) {
+        return s->has_power_indicator && s->power == INDICATOR_OFF && s->power_on && s->card_present &&
+               !(s->has_attention_indicator && s->attention == INDICATOR_ON);
+}
+
+bool led_blinks_over_card(const SlotRegisters *s) {
+        return s->has_power_indicator && s->power == INDICATOR_BLINK && s->power_on && s->card_present;
+}
+
+int led_light_up(const char *port) {
+        SlotRegisters s;
+
+        int r = slot_registers_read(port, &s);
+        return r < 0 || (!led_is_dark(&s) && !led_blinks_over_card(&s)) || held_is_undriven(port) ? r : slot_indicators_write(port, INDICATOR_ON, INDICATOR_RESERVED);
 }

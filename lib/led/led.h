@@ -32,3 +32,14 @@ int led_blink(const char *port);
 
 /* Says "do not pull": the attention indicator is turned on, or, in a slot that has none, the power indicator. As led_attention(). */
 int led_fault(const char *port, const char *address);
+
+/* A card has power under a power indicator that is off, with an attention indicator that does not say "not yet" or "fault": that reads as safe to pull.
+ * Never of a slot whose indicators are not ours. */
+bool led_is_dark(const SlotRegisters *s);
+
+/* Does the power indicator blink over a card that has power? So it does when somebody is at work there, for 5 s after a press, and where whoever was has left it so. */
+bool led_blinks_over_card(const SlotRegisters *s);
+
+/* Turns the power indicator on, where the slot is like that now, or it blinks over a card that has power, and its driver has it: pciehp writes it only when it switches the power or
+ * hears its button, and whoever holds the slot writes his own. Nobody is at work there, as the caller knows. 0 also where it is not. The value is read back. */
+int led_light_up(const char *port);

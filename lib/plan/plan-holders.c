@@ -148,7 +148,7 @@ static bool is_gone(const Topology *t, const char *name, unsigned depth) {
 
         if (!b || depth == 0)
                 return false;
-        for (size_t i = 0; i < b->n_lower && b->size > 0; i++)
+        for (size_t i = 0; i < b->n_lower; i++)
                 if (!is_gone(t, b->lower[i], depth - 1))
                         return false;
         return b->size == 0 || b->n_lower > 0;

@@ -174,11 +174,19 @@ static bool outlives_erasure(const RestoreSource *source, const Step *step) {
         }
 }
 
+/* What the removal has not come to, or has put back itself, may be another thing by now: who is stopped since may have been stopped by somebody. */
+static bool is_down(const RestoreSource *source, size_t n) {
+        char number[24];
+
+        snprintf(number, sizeof(number), "%zu", n);
+        return !source->turned_back || (n < source->n_begun && !json_flag(source->undone, number));
+}
+
 /* Whether step n is one that the restoration reverts. */
 static bool is_taken(const RestoreSource *source, size_t n) {
         const Step *step = &source->plan->steps[n];
 
-        return is_put_back(step->type) && (!was_erased(source, "sanitized") || outlives_erasure(source, step));
+        return is_put_back(step->type) && is_down(source, n) && (!was_erased(source, "sanitized") || outlives_erasure(source, step));
 }
 
 static bool is_nothing_left(const RestoreSource *source) {
@@ -279,6 +287,15 @@ static json_object *own_blocks(const Plan *removal) {
         return runs;
 }
 
+/* The attention LED is on for the removal that got stuck, which is over with this. As it was before is as that removal has it. */
+static void light_as_before(Step *hold, const Plan *removal) {
+        for (size_t n = 0; n < removal->n_steps; n++) {
+                json_object *was = removal->steps[n].args;
+                if (removal->steps[n].type == STEP_HOLD && streq_ptr(json_str(was, "port"), json_str(hold->args, "port")))
+                        json_set_str(hold->args, "attention_led", json_str(was, "attention_led"));
+        }
+}
+
 /* Where a region stands elsewhere already, the plan says so. */
 static int move_steps(Plan *p) {
         _cleanup_(region_moves_done) RegionMoves moves = { 0 };
@@ -310,8 +327,11 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const RestoreSo
                 r = plan_add_auto_online(p, "offline", policy);
         if (r >= 0 && p->n_steps > closing)
                 json_set(p->steps[closing].args, "own", own_blocks(source->plan));
+        size_t holds = p->n_steps;
         if (r >= 0)
                 r = add_slots(p, s, STEP_HOLD);
+        for (size_t i = holds; i < p->n_steps && source->stuck; i++)
+                light_as_before(&p->steps[i], source->plan);
         for (size_t i = 0; i < p->n_steps; i++)
                 p->steps[i].frame = i < opened || i >= closing;
         return r < 0 ? r : move_steps(p);

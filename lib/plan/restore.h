@@ -8,6 +8,10 @@ typedef struct RestoreSource {
         const char *id;
         const Plan *plan;
         json_object *notes;     /* what its steps noted, by their number: {"3": [...]}; may be NULL */
+        bool stuck;             /* it ended so: its attention LED is on for that */
+        bool turned_back;       /* it got stuck on its way back: of what it took down only this is to be put back: */
+        size_t n_begun;         /* the steps before this one, */
+        json_object *undone;    /* without these: {"3": true}; may be NULL */
 } RestoreSource;
 
 /* Is `card` (scope_card_json()) in this slot the very one that the removal took down, by its serial number? One without a serial

@@ -33,6 +33,13 @@ int step_fail(StepRun *run, int error, const char *format, ...) {
         va_end(ap);
         free(run->why);
         run->why = text;
+        run->unrecorded = false;
+        return error;
+}
+
+int step_fail_unrecorded(StepRun *run, int error) {
+        (void) step_fail(run, error, "the journal cannot be written: %s", strerror(-error));
+        run->unrecorded = true;
         return error;
 }
 
@@ -57,7 +64,7 @@ int step_note(StepRun *run, json_object *note) {
 int step_note_all(StepRun *run, json_object *notes) {
         int r = run->note ? run->note(run, notes) : 0;
 
-        return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+        return r < 0 ? step_fail_unrecorded(run, r) : 0;
 }
 
 /* A text, or a process, that the note has under one of its keys. */
@@ -162,8 +169,12 @@ int step_write_meanwhile(StepRun *run, const char *path, const char *value, void
         if (r == -EINPROGRESS)
                 return step_fail(run, r, "writing %s to %s did not return within %ju s; the writer was left behind",
                                  value, path, seconds_since(start));
-        if (r < 0)
+        if (r < 0) {
+                /* Nobody but who reads it will put it back. */
+                if (run->backwards && !run->remedy)
+                        step_remedy(run, "echo %s > %s", value, path);
                 return step_fail(run, r, "writing %s to %s: %s", value, path, strerror(-r));
+        }
         return 0;
 }
 
@@ -204,9 +215,11 @@ int step_offline_check(StepRun *run, uint64_t start, uint64_t size, const char *
         if (r < 0)
                 return step_fail(run, r, "the memory blocks of %s cannot be read: %s", of, strerror(-r));
         for (size_t i = 0; i < n; i++)
-                if (blocks[i].online)
+                if (blocks[i].online) {
+                        run->contested = true;
                         return step_fail(run, -EBUSY, "memory%ju of %s is online again: somebody else onlines memory on this machine",
                                          (uintmax_t) blocks[i].id, of);
+                }
         return 0;
 }
 
@@ -229,6 +242,7 @@ int step_unbind(StepRun *run, const char *bus, const char *device, const char *d
         int q = driver_of(bus, device, &after);
         if (q == -ENODEV || (q >= 0 && !after))
                 return 0;
+        run->not_kept = r >= 0; /* the kernel always unbinds: it was bound again */
         return r < 0 ? r : step_fail(run, -EIO, "%s is still bound to %s after unbind", device, driver);
 }
 

@@ -109,6 +109,9 @@ typedef struct StepRun {
         } proof;                /* prove.c's own: all of the answers were yes, a breath ago */
         json_object *lost;      /* array of strings, owned: what no way back can restore, told with the ending */
         uint64_t announced_until;
+        /* What a step, or the engine, says of its failure, forgotten with each step: somebody else is at it, who is not to be asked again; or it was done,
+         * and has not stayed so. The last failure (why) was one of the records. */
+        bool contested, not_kept, unrecorded;
         char *why;              /* what a step has to say about its failure, for a person; owned */
         char *remedy;           /* and what to do about it, a line that works when pasted; owned */
 } StepRun;
@@ -117,6 +120,7 @@ void step_run_done(StepRun *run);
 
 /* Return `error` after noting why, replacing an earlier note. */
 int step_fail(StepRun *run, int error, const char *format, ...) _printf_(3, 4);
+int step_fail_unrecorded(StepRun *run, int error); /* the journal cannot be written */
 void step_remedy(StepRun *run, const char *format, ...) _printf_(2, 3);
 
 /* Does somebody want the card back, on a way that may still be left? */

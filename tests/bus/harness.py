@@ -60,6 +60,8 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
     <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Monitoring"/>
     <allow own="org.freedesktop.PolicyKit1"/>
     <allow send_destination="org.freedesktop.PolicyKit1"/>
+    <allow own="org.freedesktop.login1"/>
+    <allow send_destination="org.freedesktop.login1"/>
   </policy>
   <include>{source}/units/org.saferemove1.conf</include>
   <policy user="{user}"><allow own="org.saferemove1"/></policy>
@@ -141,6 +143,18 @@ class BusTest(unittest.TestCase):
     daemon_as = UNPRIVILEGED
 
     def setUp(self):
+        self.make_surroundings()
+        os.mkfifo(self.path("kmsg"))
+        for port in os.listdir(PCI_DEVICES):
+            shutil.rmtree(f"{PCI_DEVICES}/{port}")
+        self.start_bus()
+        self.start_guard()
+        self.start_daemon()
+
+    # The surroundings.
+
+    def make_surroundings(self):
+        self.daemon = self.guard = None
         self.folder = tempfile.mkdtemp(prefix="safe-remove-bus.", dir=MEMORY)
         self.addCleanup(shutil.rmtree, self.folder, True)
         os.chmod(self.folder, 0o755)
@@ -149,19 +163,10 @@ class BusTest(unittest.TestCase):
         self.write("play/script", self.script)
         self.env = {**os.environ, "SAFE_REMOVE_BUS": "session", "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.path('bus')}",
                     "SAFE_REMOVE_STATE_DIR": self.path("state"), "SAFE_REMOVE_CONFIG_DIRS": self.path("etc"), "SAFE_REMOVE_WORKER": os.path.join(HERE, "fake-worker"),
-                    "FAKE_WORKER_PLAY": self.path("play"), "SAFE_REMOVE_KMSG": self.path("kmsg"),
+                    "FAKE_WORKER_PLAY": self.path("play"), "TEST_PYTHON": sys.executable, "SAFE_REMOVE_KMSG": self.path("kmsg"),
                     "SAFE_REMOVE_RUN_DIR": self.path("run"),
                     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
         self.env.pop("JOURNAL_STREAM", None)
-        os.mkfifo(self.path("kmsg"))
-        for port in os.listdir(PCI_DEVICES):
-            shutil.rmtree(f"{PCI_DEVICES}/{port}")
-        self.start_bus()
-        self.daemon = self.guard = None
-        self.start_guard()
-        self.start_daemon()
-
-    # The surroundings.
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -215,9 +220,12 @@ class BusTest(unittest.TestCase):
             self.bus_daemon = self.background(["dbus-daemon", "--nofork", "--nopidfile", "--config-file", self.path("bus.conf")], stderr=log)
         wait_for(lambda: os.path.exists(self.path("bus")), "the bus")
 
-    def start_guard(self, before=()):
+    def run_guard(self, before=()):
         with open(self.path("daemon.log"), "ab") as log:
             self.guard = self.background([*before, GUARD], stdout=log, stderr=log)
+
+    def start_guard(self, before=()):
+        self.run_guard(before)
         self.addCleanup(self.stop_guard)
         wait_for(lambda: all(os.path.exists(self.path(f"run/{name}")) for name in ("guard", "workers")), "the guard")
 
@@ -234,9 +242,12 @@ class BusTest(unittest.TestCase):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(f"run/{name}"))
 
-    def start_daemon(self, records_known=True):
+    def run_daemon(self):
         with open(self.path("daemon.log"), "ab") as log:
             self.daemon = self.background([*self.daemon_as, DAEMON], stdout=log, stderr=log)
+
+    def start_daemon(self, records_known=True):
+        self.run_daemon()
         self.addCleanup(self.stop_daemon)
         wait_for(lambda: self.is_up(records_known), "the daemon, its first scan and the records")
         # Kept open: the end of the last writer would be the end of the log.
@@ -271,6 +282,18 @@ class BusTest(unittest.TestCase):
     def workers(self):
         """Those at work."""
         return [int(p) for p in os.listdir("/proc") if p.isdigit() and self.is_worker(p, False)]
+
+    def wait_ended(self, verb):
+        """Whoever was at it has been ended, as it should: a test that lets through what such a worker waits for would else race with its end."""
+        def at_it():
+            return [pid for pid in self.workers() if verb in self.words_of(pid)]
+        wait_for(lambda: not at_it(), f"the end of {verb}\n{self.log()}")
+
+    @staticmethod
+    def words_of(pid):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
+            return f.read().split("\0")
+        return []
 
     def waiting_workers(self):
         """Those that were made beforehand and have no verb yet: one at most."""

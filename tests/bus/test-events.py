@@ -160,14 +160,6 @@ class Events(BusTest):
         self.write("play/go", "")
         self.assertEqual(self.wait_end(removal), "safe")
 
-    def test_pressed_while_the_daemon_is_away(self):
-        """Only a slot that could be held is told of later; here none can be, and the light tells."""
-        self.stop_daemon()
-        self.write_registers(PORT, control=0x02c0, status=0x40)
-        self.start_daemon()
-        self.assertEqual(self.get(self.wait_running(), "Removal", "Trigger"), "button")
-        self.write("play/go", "")
-
     def test_not_a_press(self):
         press = "Slot(2): Button press: will power off in 5 sec"
         for n, (text, port, level) in enumerate((
@@ -270,6 +262,157 @@ class Events(BusTest):
         self.settle()
         self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
 
+    def test_pulled_and_looked_at_meanwhile(self):
+        """What the kernel does about the card has a look find the slot empty, before the worker has answered: it is told all the same."""
+        monitor = self.monitor()
+        self.write("play/slow-incident", "")
+        self.kernel_says("Slot(2): Card not present", PORT, 11)
+        wait_for(self.asked_of_incidents, "somebody to look")
+        self.write_machine([slot("2", 0, card=False), slot("3", 1)])
+        send_device_event("remove", "/devices/pci", "pci")
+        wait_for(lambda: not self.slot("2", "Memdev"), "the look")
+        os.unlink(self.path("play/slow-incident"))
+        wait_for(lambda: "without being safe" in self.log(), "the complaint")
+        self.settle()
+        self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
+
+    def test_false_alarm(self):
+        """What the kernel says of a link is looked at, and where the card is there nothing is done."""
+        self.write("play/incident", '{"verdict": "there"}')
+        self.write_registers(PORT, HELD_BLINKING, PRESENT)
+        removal = self.remove("2")
+        monitor = self.monitor()
+        self.kernel_says("Slot(2): Link Down", PORT, 10)
+        wait_for(lambda: "it was looked at, and nothing is done" in self.log(), "the false alarm")
+        self.assertEqual(self.running(), [removal])
+        self.assertNotIn("without being safe", self.log())
+        self.assertEqual([e for e in monitor.events() if e["type"] in ("card-gone", "incident")], [])
+
+    @staticmethod
+    def incidents(monitor):
+        return [(e["slot"], e["incident"]) for e in monitor.events() if e["type"] == "incident"]
+
+    def test_incident(self):
+        """What a worker has found and done is told once, with what is to be done next."""
+        monitor = self.monitor()
+        self.write_machine([slot("2", 0), slot("3", 1)])
+        self.write("play/incident", json.dumps({"verdict": "gone", "id": "4", "message": "the card is gone", "lost": ["memory7: online"], "done": [],
+                                                "left": [], "next": ["restart the machine"]}))
+        self.settle()
+        self.kernel_says("Slot(2): Card not present", PORT, 11)
+        wait_for(lambda: "incident 4: the card is gone. Next: restart the machine. Lost: memory7: online" in self.log(), "the entry")
+        wait_for(lambda: self.incidents(monitor), "the event")  # it is told after it was written down
+        self.settle()
+        self.assertEqual(self.incidents(monitor), [("2", "4")])
+
+    def wait_asked(self, times):
+        wait_for(lambda: len(self.asked_of_incidents()) >= times, f"somebody to look for the {times}. time\n{self.log()}")
+
+    def test_who_looks_dies(self):
+        """The kernel's own word counts at once, and somebody else looks, until one has dealt with it: told once. One that had got as far as the record is known by that."""
+        monitor = self.monitor()
+        self.write("play/incident", json.dumps({"verdict": "gone", "id": "4", "message": "it is gone", "lost": [], "done": [], "left": [], "next": ["look"]}))
+        self.write("play/incident-dies", "")
+        self.kernel_says("Slot(2): Card not present", PORT, 11)
+        self.wait_asked(2)
+        self.assertIn("without being safe", self.log())
+        self.assertEqual(self.incidents(monitor), [])
+        os.unlink(self.path("play/incident-dies"))
+        wait_for(lambda: self.incidents(monitor), "the incident")
+        self.settle()
+        self.assertEqual(self.incidents(monitor), [("2", "4")])
+        self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
+        self.assertEqual(self.log().count("could not be looked at"), 1)
+        self.assertEqual([a["late"] for a in self.asked_of_incidents()][:2], [False, True])
+
+        self.write("play/incident-dies", "")
+        asked = len(self.asked_of_incidents())
+        self.kernel_says("Slot(3): Link Down", "0000:0c:01.0", 12)
+        self.wait_asked(asked + 1)
+        self.write("play/incident", json.dumps({"verdict": "gone", "again": "5"}))
+        os.unlink(self.path("play/incident-dies"))
+        wait_for(lambda: len(self.incidents(monitor)) == 2, "what was on record")
+        self.assertEqual(self.incidents(monitor)[1], ("3", "5"))
+        self.assertIn("Next: safe-remove incident 5.", self.log())
+
+    def test_pulled_in_a_removal(self):
+        """The kernel says once more that the card is gone, and the removal ends while that is looked at: told once, and then dealt with, now that nobody else is
+        at work there."""
+        self.write("play/incident", json.dumps({"verdict": "gone", "id": "6", "message": "the card is gone", "lost": [], "done": [], "left": [], "next": ["look"]}))
+        self.write("play/card-is-gone", "")
+        monitor = self.monitor()
+        removal = self.remove("2")
+        wait_for(lambda: self.report(removal)["plan"], "the plan")
+        self.kernel_says("Slot(2): Card not present", PORT, 10)
+        wait_for(lambda: self.get(removal, "Removal", "State") == "restoring", "the way back")
+        self.write("play/slow-incident", "")
+        self.kernel_says("Slot(2): Card not present", PORT, 11)
+        wait_for(lambda: len(self.asked_of_incidents()) == 2, "somebody to look once more")
+        os.unlink(self.path("play/card-is-gone"))
+        self.assertEqual(self.wait_end(removal), "stuck")
+        self.settle()
+        self.assertEqual(self.incidents(monitor), [])
+        os.unlink(self.path("play/slow-incident"))
+        wait_for(lambda: self.incidents(monitor), "the event")
+        self.settle()
+        self.assertEqual(self.incidents(monitor), [("2", "6")])
+        self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
+        self.assertEqual([(asked["act"], asked["removal"]) for asked in self.asked_of_incidents()], [(False, "1"), (False, "1"), (True, "1")])
+
+        # The next card is none of that removal's.
+        for machine in (slot("2", 0, card=False), slot("2", 0)):
+            self.write_machine([machine, slot("3", 1)])
+            self.settle()
+            wait_for(lambda machine=machine: bool(self.slot("2", "Memdev")) == bool(machine["card"]), "the look")
+        self.kernel_says("Slot(2): Card not present", PORT, 12)
+        wait_for(lambda: len(self.incidents(monitor)) == 2, "the next card's")
+        self.assertEqual(self.asked_of_incidents()[-1]["removal"], None)
+        self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2", "2"])
+
+    def test_killed_before_the_incident(self):
+        """The daemon dies between the end of a removal whose card was pulled and the record of that: the next one asks for it, and tells it once it is there."""
+        self.write("play/incident", json.dumps({"verdict": "gone", "id": "6", "message": "the card is gone", "lost": [], "done": [], "left": [], "next": ["look"]}))
+        self.write("play/card-is-gone", "")
+        removal = self.remove("2")
+        wait_for(lambda: self.report(removal)["plan"], "the plan")
+        self.kernel_says("Slot(2): Card not present", PORT, 10)
+        wait_for(lambda: self.get(removal, "Removal", "State") == "restoring", "the way back")
+        self.write("play/slow-incident", "")
+        os.unlink(self.path("play/card-is-gone"))
+        self.assertEqual(self.wait_end(removal), "stuck")
+        wait_for(lambda: [asked["act"] for asked in self.asked_of_incidents()] == [False, True], "somebody to deal with it")
+        self.stop_daemon(signal.SIGKILL)
+        os.unlink(self.path("play/slow-incident"))
+        asked = len(self.asked_of_incidents())
+        self.start_daemon()
+        wait_for(lambda: "incident 6: the card is gone" in self.log(), "the entry\n" + self.log())
+        self.assertEqual([(a["act"], a["late"], a["removal"], a["cause"]) for a in self.asked_of_incidents()[asked:]], [(True, True, "1", "removal")])
+
+    def asked_of_incidents(self):
+        return [json.loads(line.removeprefix("incident ")) for line in self.worker_log() if line.startswith("incident ")]
+
+    def test_taken_from_the_kernel(self):
+        """A look tells that the card is up and the kernel does not have it: looked at once more, and told once as any other. While a removal is at work there it is
+        the removal's."""
+        self.write("play/incident", json.dumps({"verdict": "gone", "id": "5", "message": "it was taken away", "lost": [], "done": [], "left": [], "next": ["rescan"]}))
+        taken = {**slot("3", 1, card=False), "occupied": True, "power": "on", "power_led": "on", "taken": True}
+        monitor = self.monitor()
+        self.write_machine([slot("2", 0), taken])
+        self.settle()
+        wait_for(lambda: "incident 5: it was taken away. Next: rescan" in self.log() and self.incidents(monitor), "the entry and the event")
+        del taken["taken"]
+        self.write_machine([slot("2", 0), taken])
+        self.settle()
+        self.assertEqual(self.incidents(monitor), [("3", "5")])
+        removal = self.remove("2")
+        wait_for(lambda: self.report(removal)["plan"], "the plan")
+        asked = len(self.asked_of_incidents())
+        self.write_machine([{**slot("2", 0, card=False), "occupied": True, "power": "on", "power_led": "on", "taken": True}, taken])
+        self.settle()
+        self.assertEqual(len(self.asked_of_incidents()), asked)
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+
     def test_never_was_there(self):
         self.write_registers(PORT, HELD_BLINKING, 0)
         removal = self.remove("2")
@@ -355,9 +498,11 @@ class Events(BusTest):
         """Who is at it when a removal begins is ended: from then on the lights are the removal's."""
         self.write("play/slow-light", "")
         self.withdraw()
+        wait_for(lambda: any(line.startswith("light-asked") for line in self.worker_log()), "the light's worker")
         os.unlink(self.path("play/go"))
         removal = self.remove("port:" + PORT)
         wait_for(lambda: self.slot("2", "State") == "removing", "the removal")
+        self.wait_ended("light")
         os.unlink(self.path("play/slow-light"))
         self.write("play/go", "")
         self.assertEqual(self.wait_end(removal), "safe")
@@ -373,6 +518,29 @@ class Events(BusTest):
         self.settle()
         wait_for(lambda: len(self.lights()) == 2 and self.slot("2", "AttentionLed") == "on", "the light again\n" + self.log())
         self.assertEqual(self.lights(), 2 * [{"port": PORT, "attention": "on"}])
+
+    def test_dark_over_a_card(self):
+        """A reset has turned the lights off, and a card with power is under them: the power LED is turned on, until it is seen to be."""
+        dark = {**slot("2", 0), "power_led": "off"}
+        self.write("play/light-slips", "")
+        # Neither one that has no power, nor one whose LED says something, nor one that is held.
+        self.write_machine([dark, {**slot("3", 1), "power_led": "off", "power": "off"}, {**slot("4", 2), "power_led": "off", "attention_led": "on"},
+                            {**slot("5", 3), "power_led": "off", "held": True}])
+        self.settle()
+        wait_for(lambda: "The power LED of slot 2 cannot be set to on: " in self.log(), "the first try\n" + self.log())
+        os.unlink(self.path("play/light-slips"))
+        wait_for(lambda: self.slot("2", "PowerLed") == "on", "the light\n" + self.log())
+        wait_for(lambda: "The power LED of slot 2 is on now" in self.log(), "the last word\n" + self.log())
+        self.assertIn("The card in slot 2 has power under a dark power LED", self.log())
+        self.assertEqual({(light["port"], light["attention"]) for light in self.lights()}, {(PORT, "lit")})
+
+    def test_dark_over_a_removal(self):
+        """The lights of a slot with a removal are that one's."""
+        self.remove("2")
+        self.write_machine([{**slot("2", 0), "power_led": "off"}, slot("3", 1)])
+        self.settle()
+        self.assertEqual(self.lights(), [])
+        self.write("play/go", "")
 
     def test_light_to_be_off_behind_a_removal(self):
         """It could not be turned off before a removal began, which leaves all as it was: it is turned off then."""
@@ -586,6 +754,43 @@ class Events(BusTest):
         removal = self.wait_running()
         self.assertEqual(self.get(removal, "Removal", "Trigger"), "button")
         self.assertEqual([e["type"] for e in monitor.events()][0], "kmsg-lost")
+
+    def test_a_press_was_missed_before_the_guard(self):
+        """Records of the last 5 s were overwritten before it came: only then does a light stand for a press."""
+        for age, count in ((6, 0), (1, 1)):
+            self.stop_guard(signal.SIGKILL)
+            self.write_registers(PORT, HELD_BLINKING, PRESENT)
+            keep = os.open(self.path("kmsg"), os.O_RDWR)
+            self.kernel_says("Slot(9): Link Up", PORT, 10, usec=int((time.monotonic() - age) * 1e6))
+            self.start_guard()
+            os.close(keep)
+            if count:
+                self.assertEqual(self.get(self.wait_running(), "Removal", "Trigger"), "button")
+            else:
+                wait_for(lambda: "Lost what the guard had to tell" in self.log(), "the daemon to be back\n" + self.log())
+                self.settle()
+                time.sleep(0.7)  # past the second look
+                self.assertEqual(self.running(), [])
+
+    def test_blinks_since_before_the_boot(self):
+        """A reset need not reset a port: its light blinks on, for a removal of the boot before. Nobody has pressed, so that nothing begins; and it is turned on."""
+        self.stop_daemon()
+        self.stop_guard()
+        self.write_registers(PORT, HELD_BLINKING, PRESENT)
+        # Neither one that has no power, nor one that is held.
+        self.write_machine([{**slot("2", 0), "power_led": "blink"}, {**slot("3", 1), "power_led": "blink", "power": "off"},
+                            {**slot("4", 2), "power_led": "blink", "held": True}])
+        self.start_guard()
+        self.start_daemon()
+        self.settle()
+        self.assertEqual(self.lights(), [])  # the kernel has it blink for a moment, too
+        self.stop_guard(signal.SIGKILL)  # what is lost by that is no press either
+        self.start_guard()
+        wait_for(lambda: "Lost what the guard had to tell" in self.log(), "the daemon to be back\n" + self.log())
+        wait_for(lambda: self.slot("2", "PowerLed") == "on", "the light\n" + self.log())
+        self.assertIn("The card in slot 2 has power under a power LED that blinks", self.log())
+        self.assertEqual({(light["port"], light["attention"]) for light in self.lights()}, {(PORT, "lit")})
+        self.assertFalse([line for line in self.worker_log() if line.startswith("run ")], self.log())
 
     def test_no_press_was_missed(self):
         self.stop_daemon()

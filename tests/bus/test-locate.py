@@ -125,6 +125,7 @@ class Locate(BusTest):
         self.assertEqual(self.refused(60)[0], "Busy")  # one at a time
         removal = self.remove("2")
         self.assertIn("a removal has begun there", caller.communicate(timeout=20)[1])
+        self.wait_ended("light")
         os.unlink(self.path("play/slow-blink"))
         self.manager("Cancel", "'2'")
         self.wait_end(removal)

@@ -103,6 +103,34 @@ class Ports(BusTest):
         self.assertEqual(self.wait_end(removal), "safe")
         self.wait_wants("light", "nothing")
 
+    def test_late_hold(self):
+        """A write that a removal had left behind, which put all back, has held the slot since: the guard gives it back."""
+        writers = self.path("run/writers")
+        self.write("play/script", f"step hold {PORT}\nstep hold {INNER}\nwait end\n")
+        removal = self.remove("2")
+        self.wait_wants("claim", "claim")
+        os.mkdir(writers)
+        self.write("run/writers/1", "{}")
+        self.write("play/late", json.dumps({"waiting": [], "ended": [{"id": "1", "slot": "2", "do": "give-back", "port": PORT}]}))
+        self.call(removal, "org.saferemove1.Removal", "Cancel")
+        self.assertEqual(self.wait_end(removal), "restored")
+        wait_for(lambda: self.guard.hear() and PORT in self.guard.given_back, "the slot given back")
+        self.assertEqual(len(self.objects("removal")), 1)
+
+    def test_late_light(self):
+        """Such a write has changed the attention LED: it shows what it showed before, unless it has something else to say by now."""
+        writers = self.path("run/writers")
+        os.mkdir(writers)
+        self.write("play/late", json.dumps({"waiting": [], "ended": [{"id": "1", "slot": "2", "do": "attention", "shows": "off", "port": PORT}]}))
+        self.write_machine([{**slot("2", 0), "attention_led": "on"}, slot("3", 1)])
+        self.write("play/script", f"step hold {PORT}\nwait end\n")
+        removal = self.remove("2")
+        self.wait_wants("claim", "nothing")
+        self.write("run/writers/1", "{}")
+        self.call(removal, "org.saferemove1.Removal", "Cancel")
+        self.assertEqual(self.wait_end(removal), "restored")
+        wait_for(lambda: any(line.startswith("light ") and '"off"' in line for line in self.worker_log()), "the light as it was\n" + self.log())
+
     def test_daemon_dies(self):
         """The next one has it from the record."""
         self.remove("2")

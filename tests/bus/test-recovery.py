@@ -42,6 +42,42 @@ class Recovery(BusTest):
         return {"ev": "start", "usec": 1700000000000000, "boot": self.boot(), "slot": "2", "trigger": "button",
                 "target": "port:0000:0c:00.0", "by": {"uid": 0}, "options": {}, "card": {"serial": "0x1"}, **more}
 
+    def test_no_room_for_the_end(self):
+        """It is told, and made up for when there is room; what ended so is nobody's to go on with."""
+        self.write("play/no-room", "")
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+        wait_for(lambda: "What has ended is not all on record in" in self.log(), "the word\n" + self.log())
+        self.assertIn("the end of removal 1 is missing (No space left on device)", self.log())
+        self.write("play/had-no-room", "")
+        os.unlink(self.path("play/no-room"))
+        wait_for(lambda: "Nothing is missing of the records any more." in self.log(), "the end of it\n" + self.log())
+        self.assertIn("The end of removal 1 is on record now.", self.log())
+        self.assertEqual(self.log().count("not all on record"), 1)
+
+    def test_no_room_while_it_is_made_up(self):
+        """An end that finds no room while a worker makes up for another one, which has looked already, is looked at once more."""
+        self.write("play/slow-make-up", "complete")
+        self.write("play/no-room", "")
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+        wait_for(lambda: self.worker_log().count("make-up") == 1, "somebody to make up for it")
+        self.assertEqual(self.wait_end(self.remove("3")), "safe")
+        os.unlink(self.path("play/slow-make-up"))
+        wait_for(lambda: "What has ended is not all on record in" in self.log(), "the word\n" + self.log())
+
+    def test_no_answer_of_what_is_missing(self):
+        """What nobody has said is not told as if it were known; what is missing is told once somebody has."""
+        self.write("play/no-room", "")
+        self.write("play/make-up-dies", "")
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+        wait_for(lambda: "Whether all that has ended is on record in" in self.log(), "the word\n" + self.log())
+        self.assertNotIn("is missing (", self.log())
+        os.unlink(self.path("play/make-up-dies"))
+        wait_for(lambda: "the end of removal 1 is missing (No space left on device)" in self.log(), "what is missing\n" + self.log())
+        os.unlink(self.path("play/no-room"))
+        wait_for(lambda: "Nothing is missing of the records any more." in self.log(), "the end of it\n" + self.log())
+        self.assertEqual(self.log().count("Whether all that has ended"), 1)
+        self.assertEqual(self.log().count("not all on record"), 1)
+
     def test_record_hangs(self):
         """What a dead worker has written down is read by another one: the daemon waits for no file."""
         removal = self.start_and_wait("step hold\nwait go\ndie\n")
@@ -225,7 +261,7 @@ class Recovery(BusTest):
         self.assertEqual(self.wait_end(removal), "restored")
         self.assertEqual(self.remove("3"), f"{ROOT}/removal/_310")  # above the highest that there was, and the one that was kept for who joined
 
-    def card_goes(self, *records):
+    def card_goes(self, *records, complaints=()):
         """A daemon that was killed finds this on record, and the card gone while the worker that goes on has said nothing yet."""
         self.stop_daemon()
         port = "0000:0c:00.0"
@@ -238,6 +274,8 @@ class Recovery(BusTest):
         self.kernel_says("Slot(2): Card not present", port, 10)
         self.kernel_says("Slot(3): Card not present", "0000:0c:01.0", 11)
         wait_for(lambda: "Slot 3 (port 0000:0c:01.0): the card was pulled" in self.log(), "the complaint of the other slot\n" + self.log())
+        for slot in complaints:
+            wait_for(lambda slot=slot: f"Slot {slot} (port {port}): the card was pulled" in self.log(), "the complaint of its slot\n" + self.log())
         self.write("play/go", "")
         outcome = self.wait_end(f"{ROOT}/removal/_34")
         return outcome, sorted(e["slot"] for e in monitor.events() if e["type"] == "card-gone")
@@ -248,13 +286,13 @@ class Recovery(BusTest):
 
     def test_card_goes_before_a_power_off_of_ours(self):
         begun = [{"ev": ev, "n": n, "usec": 1} for n in (0, 1) for ev in ("do", "done")]
-        self.assertEqual(self.card_goes(*begun), ("restored", ["2", "3"]))
+        self.assertEqual(self.card_goes(*begun, complaints=["2"]), ("restored", ["2", "3"]))
 
     def test_card_goes_on_the_way_back_from_a_power_off(self):
         """The last question was answered with no: the card stays, and has power."""
         begun = [{"ev": ev, "n": n, "usec": 1} for n in (0, 1) for ev in ("do", "done")] + [{"ev": "do", "n": 2, "usec": 1}]
         back = {"ev": "back", "code": "failed", "why": "not ready to lose power", "usec": 1}
-        self.assertEqual(self.card_goes(*begun, back)[1], ["2", "3"])
+        self.assertEqual(self.card_goes(*begun, back, complaints=["2"])[1], ["2", "3"])
 
     def test_a_record_that_could_not_be_read_for_a_while(self):
         """Its removal goes on all the while: it is not taken up once more."""
@@ -341,6 +379,20 @@ class Recovery(BusTest):
         self.stop_daemon()
         self.assertEqual(journal.read_text(), kept)
 
+    def test_ends_before_its_slot_is_seen(self):
+        """What a daemon finds on record may have its end before the first look: the slot shows it when it is seen."""
+        self.stop_daemon()
+        self.write_machine([])
+        self.record(6, self.start_record(), {"ev": "engage", "n": 0, "usec": 1})
+        self.write("play/resume-script", "stuck\n")
+        self.start_daemon()
+        wait_for(lambda: self.objects("removal"), "the removal")
+        self.assertEqual(self.wait_end(f"{ROOT}/removal/_36"), "stuck")
+        self.write_machine(self.slots)
+        harness.send_device_event("add", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: self.objects("slot"), "the slots")
+        self.assertEqual((self.slot("2", "State"), self.slot("2", "LastOutcome"), self.slot("3", "LastOutcome")), ("stuck", "stuck", ""))
+
     def test_totals_that_cannot_be_read(self):
         """Said once, as it keeps records from being deleted; removals go on."""
         self.stop_daemon()
@@ -398,7 +450,7 @@ class Recovery(BusTest):
 
     def test_history(self):
         self.assertEqual(self.json_of("GetHistory", "u", "0"), {"schema": "safe-remove/history/1", "removals": [],
-                                                                "totals": {"since_usec": 0, "removals": [], "steps": []}})
+                                                                "totals": {"since_usec": 0, "removals": [], "steps": []}, "incidents": []})
         self.wait_end(self.remove("2"))
         self.write("play/script", "step hold\nwait go\n")
         removal = self.remove("mem1")

@@ -4,6 +4,7 @@
 import fcntl
 import json
 import os
+import subprocess
 
 import harness
 from harness import BusError, BusTest, ROOT, send_device_event, slot, wait_for
@@ -205,6 +206,42 @@ class Automatic(RestoreTest):
         wait_for(lambda: self.requests("restore"), "the restoration")
         wait_for(lambda: f"{ROOT}/removal/_32" in self.objects("removal"), "the restoration on the bus")
         self.assertEqual(self.wait_end(f"{ROOT}/removal/_32"), "rebuilt")
+
+    def late(self, **answer):
+        self.write("play/late.new", json.dumps({"waiting": [], "ended": [], **answer}))
+        os.rename(self.path("play/late.new"), self.path("play/late"))
+
+    def test_late_write(self):
+        """A removal got stuck since a write did not come back: the daemon hears when its process ends, and asks once what is to be done."""
+        writer = subprocess.Popen(["sleep", "600"])
+        self.addCleanup(writer.kill)
+        self.write("play/log-late", "")
+        self.write("play/script", "step hold\nstuck\n")
+        self.late(waiting=[{"id": "1", "pid": writer.pid}])
+        self.assertEqual(self.wait_end(self.remove("2")), "stuck")
+        wait_for(lambda: self.worker_log().count("late") >= 1, "the question after the end")
+        asked = self.worker_log().count("late")
+        self.assertEqual(self.requests("restore"), [])
+        self.late(ended=[{"id": "1", "slot": "2", "do": "restore"}])
+        writer.kill()
+        writer.wait()
+        wait_for(lambda: f"{ROOT}/removal/_32" in self.objects("removal"), "the restoration on the bus")
+        self.assertEqual(self.wait_end(f"{ROOT}/removal/_32"), "rebuilt")
+        self.assertEqual(self.get(f"{ROOT}/removal/_32", "Removal", "Trigger"), "late")
+        self.assertGreater(self.worker_log().count("late"), asked)
+        self.write("play/script", "step hold\nstuck\n")
+        self.assertEqual(self.wait_end(self.remove("3")), "stuck")
+        wait_for(lambda: self.worker_log().count("late") > asked + 1, "the next question")
+        self.assertEqual([r["trigger"] for r in self.requests("restore")], ["late"])
+
+    def test_late_write_finished(self):
+        """While the daemon was away: it looks when it starts. What is left of one whose power went is a removal's."""
+        self.stop_daemon()
+        self.late(ended=[{"id": "1", "slot": "2", "do": "remove"}])
+        self.start_daemon()
+        wait_for(lambda: self.requests("run"), "the removal")
+        request = self.requests("run")[0]
+        self.assertEqual((request["trigger"], request["target"], request["by"]["uid"]), ("late", "2", None))
 
     def test_in_another_slot(self):
         self.policy("Restore=auto\n")

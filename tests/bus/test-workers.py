@@ -20,7 +20,7 @@ import unittest
 import harness
 from harness import BusError, BusTest, descriptors, NOBODY, wait_for
 
-PTRACE_SEIZE, WALL = 0x4206, 0x40000000
+PTRACE_CONT, PTRACE_SEIZE, PTRACE_O_TRACEEXIT, WALL = 7, 0x4206, 0x40, 0x40000000
 FAILED = 199  # more than anybody says
 
 
@@ -178,13 +178,14 @@ class Workers(BusTest):
         wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in made), "them to leave, too")
 
     def is_about_to_make_one(self, starter):
-        """Whether its clock is set for that; it has no other one while nobody dies."""
+        """Whether its clock is set for that; nothing else goes by that one while nobody dies."""
         set_for = []
         for fd in os.listdir(f"/proc/{starter}/fdinfo"):
             # Its links to workers close meanwhile; its clock does not.
             with contextlib.suppress(FileNotFoundError), open(f"/proc/{starter}/fdinfo/{fd}", encoding="ascii") as f:
-                set_for += [line for line in f if line.startswith("it_value:")]
-        return any(line.split(":", 1)[1].strip() != "(0, 0)" for line in set_for)
+                said = dict(line.rstrip("\n").split(":", 1) for line in f)
+                set_for += [said["it_value"].strip()] if said.get("clockid") == f" {time.CLOCK_MONOTONIC}" else []
+        return any(value != "(0, 0)" for value in set_for)
 
     def test_none_is_made_while_a_removal_runs(self):
         """The next one comes after the last removal, whoever else ends before."""
@@ -194,12 +195,10 @@ class Workers(BusTest):
         self.assertEqual(worker, waiting)
         for verb in ("scan", "run"):
             other, worker, _ = self.ask_starter(verb)
-            other.send(b'{"type":"kill"}')
-            self.assertEqual(json.loads(other.recv(512))["type"], "ended")
+            self.end(other)
             third, _, _ = self.ask_starter("scan")  # answered when all that followed from that end has been done
             self.assertEqual((self.waiting_workers(), self.is_about_to_make_one(starter)), ([], False), verb)
-            third.send(b'{"type":"kill"}')
-            self.assertEqual(json.loads(third.recv(512))["type"], "ended")
+            self.end(third)
         first.send(b'{"type":"kill"}')
         self.assertEqual(json.loads(first.recv(512))["type"], "ended")
         wait_for(lambda: self.is_about_to_make_one(starter) or self.waiting_workers(), "the next one to be made")
@@ -398,6 +397,12 @@ class Workers(BusTest):
         word = json.loads(link.recv(512))
         return link, word.get("pid", 0), word.get("errno", 0)
 
+    def end(self, link):
+        """One that may end by itself in the same moment: then nobody reads what we say, which the kernel tells before it tells that it has ended."""
+        with contextlib.suppress(ConnectionError):
+            link.send(b'{"type":"kill"}')
+            self.assertEqual(json.loads(link.recv(512))["type"], "ended")
+
     def send_to_starter(self, verb):
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.addCleanup(link.close)
@@ -420,6 +425,53 @@ class Workers(BusTest):
             said = self.stream.makefile().readline()
             self.assertEqual(json.loads(said)["type"], word, said)
             self.assertNotIn("5ec2e7", said)
+
+    def test_one_that_is_stopped(self):
+        """It says nothing, and no deadline of its own passes while it stands: it is killed, and another one goes on."""
+        self.write("play/script", "step hold\nstop\nstep power-off\n")
+        self.write("play/resume-script", "step power-off\n")
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+        self.assertIn("was stopped by somebody", self.log())
+        self.assertEqual(len(self.resumes()), 1)
+
+    def test_a_starter_that_is_stopped(self):
+        """Nobody hears of its workers any more: it is killed, they with it, and the removal goes on with the next one's."""
+        self.write("play/resume-script", "step power-off\n")
+        removal, worker = self.start_and_wait()
+        starter, = self.starters()
+        os.kill(starter, signal.SIGSTOP)
+        wait_for(lambda: f"The process that starts workers ({starter}) was stopped by somebody, and is killed." in self.log(), "the guard to notice")
+        wait_for(lambda: self.starters() not in ([], [starter]), "the next one")
+        os.kill(worker, signal.SIGKILL)  # as it does itself (test_a_worker_ends_with_who_started_it)
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual(len(self.resumes()), 1)
+
+    def test_one_that_is_traced(self):
+        """Who traces it has its end for himself: stuck, with the step, with him and with where the kernel has it; and put back when it has died after all."""
+        removal, worker = self.start_and_wait("step hold\nwait go\nstop\nstep power-off\n")
+        libc = ctypes.CDLL(None)
+        if libc.ptrace(PTRACE_SEIZE, worker, None, PTRACE_O_TRACEEXIT) != 0:
+            self.skipTest("nobody may trace here")
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "stuck")
+        message = self.report(removal)["message"]
+        self.assertIn(f"stopped by process {os.getpid()}, which traces it", message)
+        self.assertIn("it stopped at step hold", message)
+        self.assertIn(f"(process {worker}", message)
+        self.assertTrue(self.report(removal)["remedy"][1].startswith(f"tail --pid={worker} -f /dev/null"), self.report(removal)["remedy"])
+        self.assertIn(f"Worker process {worker} ('run') was killed and does not die", self.log())
+        if os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root":  # whose business it is
+            self.assertIn("; its kernel stack: ", message)
+            self.assertIn("; its kernel stack: ", self.log())
+        self.assertEqual(self.resumes(), [])
+        with self.assertRaises(BusError) as refused:
+            self.remove("2")
+        self.assertEqual((refused.exception.name, f"its worker process {worker} sits in the kernel" in refused.exception.message), ("Busy", True), refused.exception.message)
+        self.assertEqual(self.resumes(), [])
+        while os.WIFSTOPPED(os.waitpid(worker, WALL)[1]):
+            libc.ptrace(PTRACE_CONT, worker, None, None)
+        wait_for(lambda: self.get(removal, "Removal", "Outcome") == "restored", "it to be put back")
+        self.assertTrue(self.resumes()[0].endswith(" back"), self.resumes())
 
     def test_those_that_hang_take_no_places(self):
         """Two readers of records that were killed and do not die; others, and removals, have their places still."""

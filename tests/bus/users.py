@@ -16,7 +16,7 @@ OBJECTS = dict(interface="org.freedesktop.DBus.ObjectManager")
 EVERY_METHOD = (
     ("GetTopology",), ("OpenTopology",), ("PlanRemoval", "sa{sv}", ("2", {})), ("OpenPlanRemoval", "sa{sv}", ("3", {})),
     ("PlanSeveral", "asa{sv}", (("2", "3"), {})), ("PlanRestore", "sa{sv}", ("2", {})), ("Verify", "s", ("2",)), ("GetHistory", "u", (0,)),
-    ("OpenHistory", "u", (0,)), ("GetCertificate", "s", ("",)), ("GetTestReport", "s", ("1",)), ("VerifyCertificates",), ("Remove", "sa{sv}", ("2", {})), ("Cancel", "s", ("2",)),
+    ("OpenHistory", "u", (0,)), ("GetCertificate", "s", ("",)), ("GetTestReport", "s", ("1",)), ("GetIncident", "s", ("",)), ("VerifyCertificates",), ("Remove", "sa{sv}", ("2", {})), ("Cancel", "s", ("2",)),
 )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A private bus with the real daemon on it, whose guard starts fake-worker.py for every worker."""
+"""A private bus with the real daemon on it, whose guard starts fake_worker.py for every worker."""
 import fcntl
 import json
 import os
@@ -15,6 +15,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TIMEOUT = 60
+
+# What a look finds of a slot, and the property that shows it.
+FACTS = {"name": "Name", "held": "Held", "occupied": "Occupied", "power": "Power", "power_led": "PowerLed", "attention_led": "AttentionLed"}
 
 # Whoever writes durably waits for the disk, which has what all others write to do first: in memory where that can be had.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
@@ -42,7 +45,8 @@ class Bus:
         self.env.update(DBUS_SESSION_BUS_ADDRESS=address, SAFE_REMOVE_BUS="session", TZ="UTC", TERM="xterm",
                         SAFE_REMOVE_STATE_DIR=str(self.state))
         # What the command is not told of: it comes by the bus.
-        self.daemon_env = {**self.env, "SAFE_REMOVE_WORKER": str(HERE / "fake-worker.py"), "SAFE_REMOVE_RUN_DIR": str(self.folder / "run"),
+        self.daemon_env = {**self.env, "SAFE_REMOVE_WORKER": str(HERE / "fake-worker"), "TEST_PYTHON": sys.executable,
+                           "SAFE_REMOVE_RUN_DIR": str(self.folder / "run"),
                            "SAFE_REMOVE_KMSG": str(self.folder / "kmsg")}
         self.start_guard(guard)
 
@@ -69,6 +73,17 @@ class Bus:
         """With its slots; until it has read the records, which may take longer, it knows of none whether it is ready, and starts no removal."""
         slots = json.loads(self.run("list", "--json").stdout).get("slots")
         return slots and not (records_known and "unknown" in [slot["state"] for slot in slots])
+
+    def settle(self):
+        """Until what the daemon shows of each slot is what a look finds: the one that follows a removal may not be over when that has ended."""
+        wait_for(self.is_settled, "the slots to be shown as they are")
+
+    def is_settled(self):
+        reply = subprocess.run(["busctl", f"--address={self.env['DBUS_SESSION_BUS_ADDRESS']}", "--json=short", "call", "org.saferemove1", "/org/saferemove1",
+                                "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"], capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout
+        shown = [of["org.saferemove1.Slot"] for of in json.loads(reply)["data"][0].values() if "org.saferemove1.Slot" in of]
+        found = json.loads(self.run("list", "--json").stdout)["slots"]
+        return sorted(tuple(slot[name]["data"] for name in FACTS.values()) for slot in shown) == sorted(tuple(slot[name] for name in FACTS) for slot in found)
 
     def kill_daemon(self):
         self.daemon.kill()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the CLI prints, compared with what it is meant to print: golden/NAME.txt holds standard output, standard error and
 the exit code of each command below. `test-golden.py CLI DAEMON GUARD --update` writes them anew; read the difference."""
+import json
 import re
 import sys
 
@@ -75,6 +76,10 @@ CASES = [
     ("certificate-by-id", ["certificate", "5"]),
     ("certificate-json", ["certificate", "1", "--json"]),
     ("certificate-unknown", ["certificate", "77"]),
+    ("incident-none", ["incident"]),
+    ("incident", ["incident"]),
+    ("incident-json", ["incident", "1", "--json"]),
+    ("incident-unknown", ["incident", "77"]),
     ("certificate-verify", ["certificate", "--verify"]),
     ("certificate-verify-json", ["certificate", "--verify", "1", "--json"]),
     ("restore-plan", ["restore", "--dry-run", "5"]),
@@ -130,8 +135,11 @@ CASES = [
     ("replace-dry", ["replace", "2", "--dry-run"]),
 ]
 
+# What changes a slot: the look that sees it comes afterwards.
+CHANGES = ("remove", "restore", "self-test", "replace", "locate")
+
 # What differs from run to run and from user to user.
-VARIES = re.compile(r'"(started_usec|located_until|by_uid|uid|pid)": ?\d+')
+VARIES = re.compile(r'"(started_usec|located_until|by_uid|uid|pid|usec(?=": ?\d+,\s*"cancelable"))": ?\d+')
 MOMENT = re.compile(r"^(safe_remove_\w+_timestamp_seconds) [\d.]+$", re.MULTILINE)
 VERSION = re.compile(r'(version|daemon)="[^"]+"')
 # json-c before 0.17 writes these over two lines.
@@ -149,6 +157,23 @@ def render(result):
     return EMPTY.sub(r"\1\2", MACHINE.sub('"machine": {}', VARIES.sub(r'"\1": 0', text)))
 
 
+INCIDENT = {
+    "schema": "safe-remove/incident/1", "id": "1", "slot": "3", "port": "0000:0c:01.0", "card": {"serial": "0x3"}, "cause": "card-gone", "said": None,
+    "removal": None, "found_usec": 1753440000000000, "outcome": "lost",
+    "message": "the card with the serial number 0x3 was pulled out of slot 3, or died in it, without having been removed; not all of it is gone: memory9: 128 MiB online",
+    "lost": ["memory9: 128 MiB online in zone Movable", "process 7 (postgres) has dax0.0"], "done": ["process 7 (postgres) had the card's memory mapped and was ended"],
+    "left": [], "next": ["restart the machine as soon as you can", "put no card into slot 3 before its attention LED is off"],
+    "timeline": [{"usec": 1753440000000000, "what": "safe-remove finds that the card is gone"}], "last_seen": {"card": {}, "scope": {}}, "kernel_log": ["[1.000000] a line"],
+}
+
+
+def add_incident(state):
+    """Nobody pulls a card here: one that is on record."""
+    folder = state / "incidents" / "1"
+    folder.mkdir(parents=True)
+    (folder / "incident.json").write_text(json.dumps(INCIDENT))
+
+
 def main():
     update = "--update" in sys.argv
     bus = Bus(*sys.argv[1:4])
@@ -156,7 +181,11 @@ def main():
     try:
         bus.start_daemon()
         for name, argv in CASES:
+            if name == "incident":
+                add_incident(bus.state)
             got = render(bus.run(*argv))
+            if argv[:1] and argv[0] in CHANGES:
+                bus.settle()
             path = HERE / "golden" / f"{name}.txt"
             if update:
                 path.write_text(got)

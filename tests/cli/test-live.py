@@ -263,6 +263,11 @@ def test_completion(bus):
     expect(complete(bus, "cancel", "") == [], "nothing runs")
     ids = bus.run("history", "--no-legend").stdout.split("\n")
     expect(complete(bus, "certificate", "")[0] == ids[0].split()[0], "ids")
+    folder = bus.state / "incidents" / "5"
+    folder.mkdir(parents=True)
+    (folder / "incident.json").write_text('{"schema": "safe-remove/incident/1", "id": "5", "slot": "2", "found_usec": 1, "message": "gone"}')
+    expect(complete(bus, "incident", "") == ["5"], complete(bus, "incident", ""))
+    shutil.rmtree(folder)
     bus.run("remove", "7", "--no-wait")
     expect(complete(bus, "cancel", "") == ["7"], "what runs")
     bus.run("cancel", "7")

@@ -16,7 +16,7 @@ static void remove_folder(void) {
 
 static void set_up(void) {
         folder = test_folder();
-        FUZZ_CHECK(atexit(remove_folder) == 0 && setenv("SAFE_REMOVE_STATE_DIR", folder, 1) == 0);
+        FUZZ_CHECK(atexit(remove_folder) == 0 && setenv("SAFE_REMOVE_STATE_DIR", folder, 1) == 0 && setenv("SAFE_REMOVE_RUN_DIR", folder, 1) == 0);
         _cleanup_free_ char *removals = strf("%s/removals", folder), *removal = strf("%s/removals/1", folder);
         FUZZ_CHECK(mkdir(removals, 0700) == 0 && mkdir(removal, 0700) == 0);
 }

@@ -80,12 +80,14 @@ static inline void test_make_folders(const char *path) {
 
 /* A new one, the caller's to free, and to remove with test_remove_tree(). In memory where that can be had: whoever writes durably waits for the
  * disk, which has what all others write to do first. */
+/* What a test does not say of the run folder is in the folder that it has, and never in the machine's own. */
 static inline char *test_folder(void) {
         const char *const places[] = { getenv("TMPDIR"), "/dev/shm", "/tmp" };
 
         for (size_t i = 0; i < ELEMENTSOF(places); i++) {
                 _cleanup_free_ char *path = places[i] ? strf("%s/safe-remove-test-XXXXXX", places[i]) : NULL;
-                if (path && mkdtemp(path))
+                _cleanup_free_ char *run = path && mkdtemp(path) ? strf("%s/run", path) : NULL;
+                if (run && setenv("SAFE_REMOVE_RUN_DIR", run, false) == 0)
                         return TAKE_PTR(path);
         }
         fprintf(stderr, "there is no place for a folder\n");

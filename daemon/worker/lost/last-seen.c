@@ -50,8 +50,11 @@ static void keep_what_is_left(const Topology *t, json_object *scope, json_object
 
         for (size_t i = 0; i < json_len(old); i++)
                 if (!json_flag(json_at(old, i), "goes_with_power") && !is_among(ranges, json_at(old, i)) && !lost_is_taken(t, json_at(old, i)) &&
-                    is_left(json_at(old, i)))
+                    is_left(json_at(old, i))) {
                         json_object_array_add(ranges, json_ref(json_at(old, i)));
+                        if (!json_has(scope, "peers") && json_has(before, "peers"))
+                                json_set(scope, "peers", json_ref(json_array(before, "peers")));
+                }
 }
 
 static bool is_same(json_object *scope, json_object *before) {
@@ -95,15 +98,31 @@ static void keep_few_file_systems(json_object *scope) {
         json_set(scope, "file_systems", few);
 }
 
+/* The cards that have memory together with it, each once. */
+static json_object *peers_of(const Scope *s, const Topology *t) {
+        _cleanup_json_ json_object *down = scope_takes_down_json(s, t);
+        json_object *regions = json_array(down, "regions"), *all = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(regions); i++) {
+                json_object *peers = json_array(json_at(regions, i), "peers");
+                for (size_t k = 0; k < json_len(peers); k++)
+                        if (!json_find(all, "memdev", json_str(json_at(peers, k), "memdev")))
+                                json_object_array_add(all, json_ref(json_at(peers, k)));
+        }
+        return all;
+}
+
 /* Nothing is written where all is as it was. What cannot be written is not remembered, which no look fails for. */
 static void remember(const char *key, const Topology *t, const Scope *s, json_object *slot) {
         _cleanup_json_ json_object *scope = scope_seen_json(s, t), *before = NULL, *card = NULL;
 
         keep_few_file_systems(scope);
+        if (s->n_peers > 0)
+                json_set(scope, "peers", peers_of(s, t));
         (void) last_seen_load(key, &before);
         end_loss(before, slot);
         keep_what_is_left(t, scope, json_get(before, "scope"));
-        if (before && !json_has(before, "lost") && is_same(scope, json_get(before, "scope")))
+        if (before && !json_has(before, "lost") && !json_has(before, "incident") && is_same(scope, json_get(before, "scope")))
                 return;
         scope_add_gone_before(scope, s, t);
         card = scope_card_json(s);
@@ -174,6 +193,13 @@ static char *left_in(const Look *l, const Topology *t, const Slot *slot, json_ob
         return what_is_left(scope, now && scope_find(t, now, &s) >= 0 && s.n_functions > 0);
 }
 
+/* By its slot the card is there and up, and the kernel has forgotten it: somebody has told it to (PCI's `remove`). Of one that the kernel's own way of
+ * removing has taken the light is off. Other cards than memory come and go as they like. */
+static bool is_taken_away(const Slot *slot, json_object *before) {
+        return slot->has_registers && lost_shows_card_up(&slot->registers) && !json_str(before, "incident") &&
+               json_len(json_array(json_get(before, "scope"), "memdevs")) > 0;
+}
+
 /* What is found for the first time is told when a second look finds it too: a card that somebody takes away and brings back at once (PCI's `remove`
  * and `rescan`) was missing in the first look and answers the probes after it. What the second look does not find, the next one asks about. */
 static void ask_about_gone(Look *l, const char *key, json_object *before, json_object *entry, const Slot *slot) {
@@ -181,7 +207,9 @@ static void ask_about_gone(Look *l, const char *key, json_object *before, json_o
 
         if (!left) {
                 end_loss(before, entry);
-                last_seen_forget(key);
+                if (is_taken_away(slot, before))
+                        json_set_bool(entry, "taken", true);
+                last_seen_retire(key);
                 return;
         }
         json_object *lost = json_ref(json_array(before, "lost"));
@@ -196,9 +224,12 @@ static void ask_about_gone(Look *l, const char *key, json_object *before, json_o
                 }
                 /* The first look that finds it writes down what was lost: the next one may find less. */
                 lost = lost_lines(l->t, json_get(before, "scope"));
+                lost_add_peers(json_get(before, "scope"), lost);
                 (void) last_seen_add_lost(key, lost);
         }
         json_set_str(entry, "left", left);
+        if (json_str(before, "incident"))
+                json_set_str(entry, "incident", json_str(before, "incident"));
         json_set(entry, "lost", lost);
 }
 

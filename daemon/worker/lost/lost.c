@@ -192,6 +192,25 @@ json_object *lost_uses(const Topology *t, json_object *scope) {
         return lines;
 }
 
+bool lost_shows_card_up(const SlotRegisters *r) {
+        return r->card_present && r->power_on && (!r->has_link_active || r->link_active) && r->has_power_indicator && r->power == INDICATOR_ON;
+}
+
+/* The kernel takes a region away as a whole, whichever of its cards has gone (drivers/cxl/core/region.c:cxl_region_detach). */
+void lost_add_peers(json_object *scope, json_object *lines) {
+        json_object *peers = json_array(scope, "peers");
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_len(peers); i++) {
+                json_object *peer = json_at(peers, i);
+                const char *slot = json_str(peer, "slot");
+
+                add_line(lines, &n, strf("%s%s (%s, serial number %s) had memory together with it, which is gone as well", slot ? "the card in slot " : "a card in no slot",
+                                         slot ?: "", json_str(peer, "memdev") ?: "?", json_str(peer, "serial") ?: "?"));
+        }
+        add_rest(lines, n, "cards that had memory together with it");
+}
+
 json_object *lost_lines(const Topology *t, json_object *scope) {
         json_object *lines = json_object_new_array();
 

@@ -9,6 +9,13 @@
  * found. */
 json_object *lost_lines(const Topology *t, json_object *scope);
 
+/* By the slot's registers the card is up: there, with power and link, and the kernel has found it (it turns the power indicator on after that). A slot
+ * without that indicator does not say so. */
+bool lost_shows_card_up(const SlotRegisters *r);
+
+/* Adds to what was lost the cards beside it that had memory together with it: of that nothing is left either. */
+void lost_add_peers(json_object *scope, json_object *lines);
+
 /* The same of block devices and file systems alone, for every look: nobody looks at processes. */
 json_object *lost_uses(const Topology *t, json_object *scope);
 

@@ -267,6 +267,76 @@ char *removal_compare(Removal *m, bool *ret_same) {
                      : compared_text(m, "");
 }
 
+/* How one of its slots is after a boot, for a person. Newly allocated. */
+static char *slot_after_boot(const Topology *t, json_object *place) {
+        const char *name = json_str(place, "name") ?: "?", *port = json_str(place, "port");
+        const Slot *slot = port ? topology_slot_of_port(t, port) : topology_slot(t, name);
+        bool up = false;
+
+        if (!slot)
+                return strf("slot %s is not there", name);
+        if (slot->nmem)
+                return strf("the module %s is there", name);
+        if (!slot->has_registers)
+                return strf("what is in slot %s cannot be read", name);
+        if (!slot->registers.card_present)
+                return strf("slot %s is empty", name);
+        for (size_t i = 0; i < t->n_functions && !up; i++)
+                up = streq_ptr(t->functions[i].slot, slot->name);
+        return strf("the card in slot %s %s", name, !slot->registers.power_on ? "has no power" : up ? "is there and has power" : "has power and does not answer");
+}
+
+/* What of the card there was before and is not as it was. What else there is now nobody has lost, and the lights and the machine's policy begin anew with each boot. */
+static json_object *of_card(json_object *picture, json_object *before) {
+        static const char *const sections[] = { "things", "functions" };
+        json_object *o = json_object_new_object();
+
+        json_set(o, "blocks", json_ref(json_get(picture, "blocks")));
+        json_set(o, "back", json_ref(json_get(picture, "back")));
+        json_set(o, "namespaces", json_ref(json_get(picture, "namespaces")));
+        for (size_t i = 0; i < ELEMENTSOF(sections); i++) {
+                json_object *all = json_get(picture, sections[i]), *kept = json_object_new_object();
+                json_set(o, sections[i], kept);
+                if (!json_object_is_type(all, json_type_object))
+                        continue;
+                json_object_object_foreach(all, key, value)
+                        if (json_has(json_get(before, sections[i]), key))
+                                json_set(kept, key, json_ref(value));
+        }
+        return o;
+}
+
+/* 0: it could be compared. */
+static int compare_boot(const Removal *m, const Topology *t, json_object *lost) {
+        _cleanup_json_ json_object *now = NULL;
+
+        int r = picture_take(t, m->plan, m->journal->before, NULL, &now);
+        if (r < 0)
+                return r;
+        _cleanup_json_ json_object *before = of_card(m->journal->before, m->journal->before), *after = of_card(now, m->journal->before);
+        (void) picture_compare(before, after, tell_lost, lost);
+        return 0;
+}
+
+char *removal_compare_boot(Removal *m) {
+        _cleanup_json_ json_object *lost = json_object_new_array();
+        _cleanup_(topology_freep) Topology *t = NULL;
+        _cleanup_free_ char *text = NULL;
+
+        int r = topology_load(&t);
+        for (size_t i = 0; r >= 0 && i < plan_n_slots(m->plan); i++) {
+                _cleanup_free_ char *slot = slot_after_boot(t, plan_slot(m->plan, i));
+                (void) text_add(&text, "", "; %s", slot ?: "?");
+        }
+        if (r < 0 || !picture_is_known(m->journal->before))
+                return TAKE_PTR(text);
+        r = compare_boot(m, t, lost);
+        (void) journal_lost(m->journal, m->journal->last_do == SIZE_MAX ? 0 : m->journal->last_do, lost);
+        (void) text_add(&text, "", "; %s", r < 0 ? "what was on the card cannot be compared with what is on it now" : json_len(lost) > 0 ?
+                        "what was on the card and has not come back as it was is listed" : "all that was on the card is there again");
+        return TAKE_PTR(text);
+}
+
 /* "; the memory that was at 0x... is at 0x... now". NULL: none of it moved. */
 static char *moves_text(const RegionMoves *moves) {
         char *text = NULL;

@@ -6,12 +6,17 @@
 #include "daemon/worker/lost/last-seen.h"
 #include "daemon/worker/rights/forced.h"
 #include "engine/certificate.h"
+#include "engine/identity.h"
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
 #include "engine/totals.h"
+#include "kernel/pci/held-slot.h"
 #include "kernel/pci/pcie-slot.h"
 #include "probe/probe.h"
 #include "removal.h"
+
+/* By daemon/manager/records.c. */
+#define LATE_IS_UNDONE "; what a write that has not come back does to the slot later is undone by itself"
 
 static void give_machine_up(Removal *m) {
         closep(&m->lock);
@@ -21,7 +26,9 @@ static void give_machine_up(Removal *m) {
 static void certificate_take(Removal *m) {
         ChainLink link;
 
-        if (certificates_write() >= 0 && chain_read(journal_removal(m->journal), NULL, NULL, &link) >= 0)
+        int r = certificates_write();
+        m->unwritten = state_may_come(r);
+        if (r >= 0 && chain_read(journal_removal(m->journal), NULL, NULL, &link) >= 0)
                 memcpy(m->certificate, link.sha256, sizeof(m->certificate));
 }
 
@@ -30,8 +37,12 @@ static void certificate_take(Removal *m) {
 static void removal_write_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *lines) {
         _cleanup_close_ int lock = -EBADF;
 
+        int r = journal_end(m->journal, outcome_to_string(outcome), code, message, lines);
+        m->unwritten = r > 0;
+        if (r > 0)
+                return;
         /* The ending waits for nobody. Without the lock its certificate is left to the next removal's ending. */
-        if (journal_end(m->journal, outcome_to_string(outcome), code, message, lines) >= 0) {
+        if (r == 0) {
                 if (chain_lock(CHAIN_LOCK_USEC, &lock) >= 0)
                         certificate_take(m);
                 return;
@@ -55,13 +66,39 @@ static void audit(Removal *m, Outcome outcome) {
                 tell_unaudited(m, unaudited);
 }
 
+/* For an ending that needs one, where nobody could say anything better: what is left is planned anew, and the plan says what is in the way, with a
+ * line for each; or that nothing is. */
+static char *any_remedy(const Removal *m, Outcome outcome, const char *remedy) {
+        _cleanup_free_ char *slots = m->plan ? plan_slot_words(m->plan) : NULL;
+
+        if (outcome != OUTCOME_STUCK || (remedy && *remedy))
+                return NULL;
+        return strf("safe-remove plan %s  # what is left of it, and what is in the way", slots ?: json_str(m->request.doc, "target") ?: "SLOT");
+}
+
+/* A worker before this one may have died between giving a slot back and saying so. With a write of ours under way the slot may be held yet, and its mark says by
+ * whom. */
+static void forget_marks(const Removal *m) {
+        for (size_t n = 0; m->engine.resumed && m->plan && !journal_writer(m->journal) && n < m->plan->n_steps; n++) {
+                const char *port = m->plan->steps[n].type == STEP_HOLD ? json_str(m->plan->steps[n].args, "port") : NULL;
+
+                if (port && held_is_driven(port) && held_is_marked(port) && !held_is_being_written(port))
+                        held_forget(port);
+        }
+}
+
 int removal_end(Removal *m, Outcome outcome, const char *code, const char *message, const char *remedy) {
         _cleanup_json_ json_object *lines = json_object_new_array();
+        _cleanup_free_ char *any = any_remedy(m, outcome, remedy);
 
-        if (remedy)
-                json_append_str(lines, remedy);
-        if (m->journal)
+        if (any || remedy)
+                json_append_str(lines, any ?: remedy);
+        for (size_t i = 0; outcome == OUTCOME_STUCK && i < json_len(m->engine.more_remedies); i++)
+                json_append_str(lines, json_object_get_string(json_at(m->engine.more_remedies, i)));
+        if (m->journal) {
+                forget_marks(m);
                 removal_card(m);
+        }
         if (m->journal)
                 removal_write_end(m, outcome, code, message, lines);
         tell_end(m, outcome, code, message, lines);
@@ -81,7 +118,8 @@ int removal_end_unwritable(Removal *m, int error) {
         return removal_end(m, OUTCOME_REFUSED, "no-state-dir", message, NULL);
 }
 
-static int end_stuck(Removal *m, const char *message, const char *remedy) {
+/* Before such an ending. -ETIME: there was no time for one. */
+static int show_stuck(Removal *m, const char *message) {
         if (m->until > 0 && (time_was_short() || now_monotonic() >= m->until)) {
                 /* Without its end, and turned back: whoever starts next goes on with it. */
                 _cleanup_free_ char *why = strf("the time was over: %s; the next start of the service goes on with it", message);
@@ -91,7 +129,33 @@ static int end_stuck(Removal *m, const char *message, const char *remedy) {
         for (size_t i = 0; i < plan_n_slots(m->plan); i++)
                 (void) led_fault(json_str(plan_slot(m->plan, i), "port"), plan_slot_address(m->plan, i));
         tell_led(m, LED_STUCK);
-        return removal_end(m, OUTCOME_STUCK, "stuck", message, remedy);
+        return 0;
+}
+
+static int end_stuck(Removal *m, const char *message, const char *remedy) {
+        /* By daemon/manager/records.c. */
+        bool late = m->journal && journal_writer(m->journal);
+        _cleanup_free_ char *all = late ? strf("%s; once the kernel comes back from it, what is left is dealt with by itself", message) : NULL;
+
+        int r = show_stuck(m, message);
+        return r < 0 ? r : removal_end(m, OUTCOME_STUCK, "stuck", all ?: message, remedy);
+}
+
+/* The card is not in its slot any more, whatever the kernel still shows of it. A slot that was empty from the beginning has lost none. */
+static bool is_pulled(const Removal *m, const char *code) {
+        bool had_card = json_get(m->plan->doc, "card") || streq_ptr(m->io->cancel_why, "card-gone");
+
+        return had_card && !streq(code, "empty-slot") && plan_pulled_slot(m->plan, NULL);
+}
+
+/* Nothing is as it was before: what was put back meanwhile is the slot's and the machine's alone. */
+static int end_pulled(Removal *m, const char *why) {
+        _cleanup_free_ char *slots = plan_slot_words(m->plan), *remedy = strf("safe-remove verify %s", slots ?: "");
+        _cleanup_free_ char *message = strf("the card was pulled in the middle of its removal (%s): what was on it and had not been saved is lost, and nothing of "
+                                            "it is put back", why);
+
+        int r = show_stuck(m, message ?: "the card was pulled");
+        return r < 0 ? r : removal_end(m, OUTCOME_STUCK, "card-gone", message, remedy);
 }
 
 /* What a removal that turned back has become, by the reason it turned back for. */
@@ -105,6 +169,7 @@ static const struct {
         { "empty-slot", OUTCOME_NOTHING },
         { "cancelled", OUTCOME_RESTORED },
         { "failed", OUTCOME_RESTORED },
+        { "interfered", OUTCOME_RESTORED },
 };
 
 const char *removal_first_remedy(const Removal *m) {
@@ -121,15 +186,34 @@ static int end_put_back(Removal *m, const char *why) {
         return removal_end(m, same ? OUTCOME_TESTED : OUTCOME_RESTORED, same ? "tested" : "different", message, NULL);
 }
 
+/* What the first blocker or the step that failed says against it. */
+static const char *against(const Removal *m, const char *code) {
+        if (streq(code, "blocked") || streq(code, "vetoed"))
+                return removal_first_remedy(m);
+        return streq(code, "failed") || streq(code, "interfered") ? m->engine.run.remedy : NULL;
+}
+
+/* Where no step has a line of its own: what is down still a restoration puts back, unless this removal has taken a mapping by force (record_is_left_down()). */
+static char *remedy_for_rest(const Removal *m) {
+        _cleanup_free_ char *slots = plan_slot_words(m->plan), *slot = slot_word(plan_slot_name(m->plan));
+
+        if (engine_has_taken(&m->engine) || !slot)
+                return strf("safe-remove plan %s  # shows what is there by now", slots ?: "");
+        return strf("safe-remove restore %s  # puts back what is down still", slot);
+}
+
 int removal_go_back(Removal *m, const char *code, const char *reason) {
-        /* What the first blocker or the step that failed says against it; the way back forgets the latter. */
-        const char *against = streq(code, "blocked") || streq(code, "vetoed") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;
-        _cleanup_free_ char *why = strdup(reason ?: "no reason given"), *remedy = against ? strdup(against) : NULL, *message = NULL;
+        const char *first = against(m, code); /* the way back forgets it */
+        _cleanup_free_ char *why = strdup(reason ?: "no reason given"), *remedy = first ? strdup(first) : NULL, *message = NULL;
+        bool pulled = is_pulled(m, code); /* the next one may be put in at once */
 
         (void) engine_back(&m->engine, code, why);
+        if (pulled || is_pulled(m, code))
+                return end_pulled(m, why);
         if (m->engine.n_not_undone > 0) {
+                _cleanup_free_ char *rest = remedy_for_rest(m);
                 message = strf("%s (turned back because: %s)", m->engine.stuck_why, why);
-                return end_stuck(m, message, m->engine.stuck_remedy);
+                return end_stuck(m, message, m->engine.stuck_remedy ?: rest);
         }
 
         tell_led(m, LED_REFUSED);
@@ -138,7 +222,7 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
         for (size_t i = 0; i < ELEMENTSOF(turned_back); i++)
                 if (streq(turned_back[i].code, code)) {
                         _cleanup_free_ char *after = turned_back[i].outcome == OUTCOME_RESTORED ? removal_compare(m, NULL) : NULL;
-                        message = strf("%s%s", why, after ?: "");
+                        message = strf("%s%s%s", why, after ?: "", m->journal && journal_writer(m->journal) ? LATE_IS_UNDONE : "");
                         return removal_end(m, turned_back[i].outcome, code, message, remedy);
                 }
         return removal_end(m, OUTCOME_RESTORED, code, why, NULL);
@@ -155,7 +239,8 @@ static char *again(const Removal *m, const char *slots) {
 }
 
 int removal_stop_behind(Removal *m, const char *why) {
-        _cleanup_free_ char *slots = plan_slot_words(m->plan), *then = strf("safe-remove plan %s", slots ?: ""), *message = NULL, *remedy = NULL;
+        _cleanup_free_ char *slots = plan_slot_words(m->plan), *word = slot_word(plan_slot_name(m->plan)), *then = strf("safe-remove status %s", word ?: "");
+        _cleanup_free_ char *message = NULL, *remedy = NULL;
         json_object *writer = journal_writer(m->journal);
 
         if (engine_can_go_back(&m->engine))
@@ -269,10 +354,12 @@ int removal_go_forward(Removal *m) {
                         return removal_go_back(m, "cancelled", message);
                 }
                 message = strf("step %s: %s", name, m->engine.run.why ?: strerror(-r));
-                return removal_go_back(m, "failed", message);
+                return removal_go_back(m, m->engine.interfered ? "interfered" : "failed", message);
         }
 
         message = strf("step %s failed where there is no way back: %s", name, m->engine.run.why ?: strerror(-r));
-        _cleanup_free_ char *remedy = m->engine.run.remedy ? strdup(m->engine.run.remedy) : again(m, slots);
+        _cleanup_free_ char *once_more = again(m, slots);
+        _cleanup_free_ char *remedy = m->engine.run.unrecorded ? strf("df -h %s  # make room there, or mend that file system; then: %s", state_dir(), once_more ?: "") :
+                                      strdup(m->engine.run.remedy ?: once_more ?: "");
         return end_stuck(m, message, remedy);
 }

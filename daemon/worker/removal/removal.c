@@ -300,9 +300,14 @@ static int run_button(Removal *m) {
         return removal_run_held(m);
 }
 
+static bool is_late(const Removal *m) {
+        return streq_ptr(json_str(m->request.doc, "trigger"), "late");
+}
+
 static int run_command(Removal *m) {
         const char *code = NULL;
 
+        m->request.spares_hooks = m->request.spares_hooks || is_late(m);
         int r = removal_take_machine(m);
         if (r == -ECANCELED)
                 return removal_end(m, OUTCOME_RESTORED, "cancelled", "cancelled while another removal was running", NULL);
@@ -316,6 +321,9 @@ static int run_command(Removal *m) {
                 return removal_end(m, OUTCOME_REFUSED, "failed", strerror(-r), NULL);
 
         tell_plan(m);
+        /* Nobody has asked for more than for the rest of an earlier one. */
+        if (is_late(m) && !plan_is_finish(m->plan))
+                return removal_end(m, OUTCOME_NOTHING, "empty-slot", "nothing is left to be finished", NULL);
         _cleanup_free_ char *why = removal_objection(m, &code);
         if (streq_ptr(code, "empty-slot"))
                 return removal_end(m, OUTCOME_NOTHING, code, why, NULL);

@@ -25,6 +25,7 @@ typedef struct Removal {
         size_t step;            /* the one under way, for its progress */
         json_object *said;      /* what the libraries have logged, as keys: each line is told once */
         char certificate[SHA256_HEX]; /* the digest of the one that was written at its end; "" without */
+        bool unwritten;         /* its end, or its certificate, is not on record yet: the disk is full, say */
 } Removal;
 
 void removal_done(Removal *m);
@@ -85,6 +86,10 @@ void removal_card(Removal *m);
 /* After a way back: compares, lists what is not as it was, and returns what may be said of it ("; everything is as it was before").
  * Newly allocated, or NULL. ret_same (may be NULL): it could be compared, and nothing is listed. */
 char *removal_compare(Removal *m, bool *ret_same);
+
+/* After a boot, for one that an earlier boot began: lists what was on the card and is not as it was, and returns how its slots are ("; the card in slot 2 is there and has
+ * power; ..."). Newly allocated, or NULL. Writes to the record, and changes nothing else. */
+char *removal_compare_boot(Removal *m);
 
 /* After a restoration: the same with what its removal wrote down before it took the card down ("; everything is as it was before
  * that"). */

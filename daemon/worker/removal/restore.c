@@ -97,10 +97,15 @@ int restoration_plan(Request *request, Plan **ret) {
         if (r < 0)
                 return r;
         PlanRequest planner = request_for_planner(request);
+        bool turned_back = record && record_is_left_down(record);
         const RestoreSource source = {
                 .id = record ? record->id : NULL,
                 .plan = record ? record->plan : NULL,
                 .notes = record ? record->journal->notes : NULL,
+                .stuck = record && outcome_from_string(json_str(record->journal->end, "outcome")) == OUTCOME_STUCK,
+                .turned_back = turned_back,
+                .n_begun = turned_back ? record->journal->last_do + 1 : 0,
+                .undone = turned_back ? record->journal->undone : NULL,
         };
         return plan_restoration(request->topology, request->slot, &planner, record ? &source : NULL, ret);
 }
@@ -123,9 +128,22 @@ static int end_rebuilt(Removal *m, const char *code, const char *how) {
         return removal_tell_hooks(m, HOOK_RESTORE, removal_end(m, OUTCOME_REBUILT, code, message, NULL));
 }
 
+/* Is an attention LED on for a removal that got stuck, and is to be as before that (plan/restore.c)? It takes the frame around the steps. */
+static bool shows_a_fault(const Plan *p) {
+        for (size_t n = 0; n < p->n_steps; n++) {
+                json_object *args = p->steps[n].args;
+                const char *port = json_str(args, "port"), *wanted = json_str(args, "attention_led");
+                SlotRegisters s;
+                if (p->steps[n].type == STEP_HOLD && port && wanted && !streq(wanted, "on") && slot_registers_read(port, &s) >= 0 &&
+                    s.has_attention_indicator && s.attention == INDICATOR_ON)
+                        return true;
+        }
+        return false;
+}
+
 static int restoration_go(Removal *m) {
         (void) removal_picture(m); /* without one nothing is compared, and nobody says that all is as it was */
-        if (!m->engine.resumed && !engine_restore_needed(&m->engine))
+        if (!m->engine.resumed && !engine_restore_needed(&m->engine) && !shows_a_fault(m->plan))
                 return end_rebuilt(m, "as-it-was", "already");
         int r = engine_restore(&m->engine);
         if (r >= 0)

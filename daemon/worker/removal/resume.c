@@ -78,9 +78,11 @@ static int end_after_boot(Removal *m) {
         m->engine.run.backwards = true;
         for (size_t n = 0; n < m->plan->n_steps && m->journal->last_do != SIZE_MAX && n <= m->journal->last_do; n++)
                 told |= tell_outliving(m, n);
-        return removal_end(m, OUTCOME_INTERRUPTED, "interrupted",
-                           told ? "the machine was started anew while this removal ran; what it had done to disks and cards is listed, and was not put back" :
-                           "the machine was started anew while this removal ran; it changed nothing that outlasts a restart", NULL);
+        const char *what = plan_is_restoration(m->plan) ? "restoration" : "removal";
+        _cleanup_free_ char *now = removal_compare_boot(m), *message =
+                strf("the machine was started anew while this %s ran; %s%s", what,
+                     told ? "what it had done to disks and cards is listed, and was not put back" : "none of its steps outlasts a restart", now ?: "");
+        return removal_end(m, OUTCOME_INTERRUPTED, "interrupted", message ?: "the machine was started anew", NULL);
 }
 
 /* Why what was seen in one of the slots may be of a card that this plan does not know, where a slot has none. Newly allocated; NULL: nothing was. */
@@ -130,6 +132,21 @@ static int call_test_off(Removal *m) {
                         return removal_stop_behind(m, "the self-test was called off while it switched the power on again");
         }
         return removal_go_forward(m);
+}
+
+/* Its record lacks the end that it had in this boot: the disk was full, or the state folder is an older one by now. 1: so it is, and that is told. */
+static int tell_kept_end(Removal *m) {
+        _cleanup_json_ json_object *end = NULL;
+
+        if (journal_end_kept(m->journal, &end) < 0)
+                return 0;
+        int outcome = outcome_from_string(json_str(end, "outcome"));
+        m->unwritten = journal_append(m->journal, end) < 0;
+        m->journal->ended = true;
+        json_object_put(m->journal->lost);
+        m->journal->lost = json_ref(json_array(end, "lost"));
+        tell_end(m, outcome < 0 ? OUTCOME_STUCK : (Outcome) outcome, json_str(end, "code") ?: "", json_str(end, "message") ?: "", json_array(end, "remedy"));
+        return 1;
 }
 
 static int resume_opened(Removal *m, bool back) {
@@ -213,7 +230,7 @@ static int resume(WorkerIo *io, const char *id, bool back, const GiveBack *g) {
                 worker_send_error(io, "internal", why ?: strerror(-r));
                 return r;
         }
-        if (m.journal->ended)
+        if (m.journal->ended || tell_kept_end(&m) > 0)
                 return 0;
 
         /* The request as it was, with the limits that it began with; what the files say by now is for the next one. */

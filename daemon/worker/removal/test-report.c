@@ -9,6 +9,7 @@
 #include "daemon/worker/verbs.h"
 #include "daemon/worker/view.h"
 #include "engine/engine.h"
+#include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "kernel/sysfs/attr.h"
 #include "recorded/names-json.h"
@@ -46,7 +47,7 @@ static void take_note(Gathered *g, json_object *step, json_object *note) {
 
 /* How long each way took: from its "do" to its "done". */
 static void take_time(Gathered *g, json_object *step, const char *ev, uint64_t n, json_object *record) {
-        uint64_t usec = json_u64(record, "usec");
+        uint64_t usec = journal_moment(record);
         char key[24];
 
         snprintf(key, sizeof(key), "%" PRIu64, n);

@@ -8,6 +8,7 @@
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "kernel/block/swap.h"
+#include "kernel/memory/own-memory.h"
 #include "kernel/mounts/file-id.h"
 #include "kernel/mounts/mount-ns.h"
 #include "kernel/sysfs/escape.h"
@@ -159,6 +160,8 @@ static int off_apart(void *data, char **ret_text) {
         _cleanup_free_ char *path = NULL;
 
         int r = enter_and_name(data, &path);
+        /* What comes back finds room by the policy of who takes the swap off, where its owner has none: on other cards too. */
+        (void) own_memory_unbind();
         return r < 0 ? r : swapoff(path) < 0 ? -errno : 0;
 }
 

@@ -13,6 +13,7 @@ static const char *const slot_message_table[_SLOT_MESSAGE_MAX] = {
         [SLOT_MESSAGE_POWER_OFF] = "power-off",
         [SLOT_MESSAGE_CANCEL] = "cancel",
         [SLOT_MESSAGE_CARD_GONE] = "card-gone",
+        [SLOT_MESSAGE_CARD_DOUBTED] = "card-doubted",
 };
 
 DEFINE_STRING_TABLE(slot_message, SlotMessage)
@@ -29,7 +30,11 @@ static const struct {
         { "Powering off due to button press",                   SLOT_MESSAGE_POWER_OFF }, /* 6.1 */
         { "Button cancel",                                      SLOT_MESSAGE_CANCEL },    /* 6.1 */
         { "Card not present",                                   SLOT_MESSAGE_CARD_GONE },
+        { "Link Down",                                          SLOT_MESSAGE_CARD_DOUBTED },
 };
+
+/* What the error services say of the port itself (drivers/pci/pcie/dpc.c:dpc_process_error, drivers/pci/pcie/err.c:pcie_do_recovery). */
+static const char *const doubts[] = { "DPC: containment event", "AER: device recovery failed" };
 
 void kmsg_record_done(KmsgRecord *record) {
         free(record->text);
@@ -155,6 +160,17 @@ int kmsg_parse(const char *data, size_t length, KmsgRecord *ret) {
         return 0;
 }
 
+/* "pcieport 0000:0c:01.0: DPC: containment event, status:0x1f01 source:0x0000". */
+static bool is_doubt(const char *text, const char *port) {
+        const char *name = startswith(text, "pcieport "), *said = name ? startswith(name, port) : NULL;
+
+        said = said ? startswith(said, ": ") : NULL;
+        for (size_t i = 0; said && i < ELEMENTSOF(doubts); i++)
+                if (startswith(said, doubts[i]))
+                        return true;
+        return false;
+}
+
 SlotMessage kmsg_slot_message(const KmsgRecord *record, const char **ret_port) {
         /* Facility 0 is the kernel; what a program writes into /dev/kmsg has facility "user" or whatever it likes but
          * never a DEVICE key. Both are asked: a removal must not be started by a line somebody echoed. */
@@ -164,6 +180,10 @@ SlotMessage kmsg_slot_message(const KmsgRecord *record, const char **ret_port) {
         const char *port = startswith(record->device, "+pci:");
         /* The text after "pcieport 0000:0c:00.0: pciehp: Slot(2): ". */
         const char *slot = strstr(record->text, "pciehp: Slot("), *end = slot ? strchr(slot, ')') : NULL, *said = end ? startswith(end, "): ") : NULL;
+        if (port && !slot && is_doubt(record->text, port)) {
+                *ret_port = port;
+                return SLOT_MESSAGE_CARD_DOUBTED;
+        }
         if (!port || !said)
                 return _SLOT_MESSAGE_INVALID;
 

@@ -32,11 +32,12 @@ typedef enum SlotMessage {
         SLOT_MESSAGE_POWER_OFF,        /* pressed: pciehp will power the slot off in 5 seconds */
         SLOT_MESSAGE_CANCEL,           /* pressed again: it will not */
         SLOT_MESSAGE_CARD_GONE,        /* pulled without asking */
+        SLOT_MESSAGE_CARD_DOUBTED,     /* its link went down, or an error may have taken it: whether it is gone the slot tells */
         _SLOT_MESSAGE_MAX,
         _SLOT_MESSAGE_INVALID = -EINVAL,
 } SlotMessage;
 
-DECLARE_STRING_TABLE(slot_message, SlotMessage); /* "power-off", "cancel", "card-gone" */
+DECLARE_STRING_TABLE(slot_message, SlotMessage); /* "power-off", "cancel", "card-gone", "card-doubted" */
 
 /* The slot message a record carries, and the address of the port it is about (points into the record).
  * _SLOT_MESSAGE_INVALID for every other record. The DEVICE key decides which port it is: the number in the text is the

@@ -190,7 +190,7 @@ static bool gone(const char *path, unsigned depth) {
         _cleanup_listing_ Listing lower = { 0 };
         uint64_t size = 0;
 
-        if (!path_existsf("%s/dev", path) || (attr_read_u64f(&size, "%s/size", path) >= 0 && size == 0))
+        if (!path_existsf("%s/dev", path))
                 return true;
         if (depth == 0)
                 return false;
@@ -199,14 +199,15 @@ static bool gone(const char *path, unsigned depth) {
                 _cleanup_free_ char *disk = strf("%s/..", path);
                 return disk && gone(disk, depth - 1);
         }
-        if (listing_readf(&lower, "%s/slaves", path) < 0)
-                return false;
+        /* An array that does not run has no size either. */
+        if (listing_readf(&lower, "%s/slaves", path) < 0 || lower.n == 0)
+                return attr_read_u64f(&size, "%s/size", path) >= 0 && size == 0;
         for (size_t i = 0; i < lower.n; i++) {
                 _cleanup_free_ char *below = strf("%s/slaves/%s", path, lower.names[i]);
                 if (!below || !gone(below, depth - 1))
                         return false;
         }
-        return lower.n > 0;
+        return true;
 }
 
 bool fs_media_gone(dev_t dev) {

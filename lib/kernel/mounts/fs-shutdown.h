@@ -29,8 +29,8 @@ int fs_quiesce(const MountedFs *fs, json_object *mount, FsShutdown shutdown, uin
 /* Is it shut down, by whomever? 1, or 0: it takes new files. Of one that is mounted read-only 0 as well, but for XFS. Otherwise as above. */
 int fs_is_shut_down(const MountedFs *fs, json_object *mount, uint64_t timeout_usec);
 
-/* Is what the device stands on gone for good: no such device any more, or one of no size (block/genhd.c:__blk_mark_disk_dead), or all
- * that it is made of? */
+/* Is what the device stands on gone for good: no such device any more, or all that it is made of, or where that is nothing one of no size
+ * (block/genhd.c:__blk_mark_disk_dead)? */
 bool fs_media_gone(dev_t dev);
 
 /* Does somebody hold up what is written to the device, or to one that it stands on (dm or md, suspended)? Newly allocated: what goes on

@@ -260,9 +260,15 @@ int mount_again(const MountAgain *wanted, uint64_t timeout_usec, char **ret_lost
 }
 
 typedef struct Adjust {
-        json_object *found;
-        const char *options;
+        json_object *found, *wanted;
 } Adjust;
+
+/* Who put it there may have died before he could say how it passes on what is mounted below it: below a shared mount everything becomes shared. */
+static int propagation_adjust(const Adjust *a, int fd) {
+        unsigned long wanted = mount_propagation(json_str(a->wanted, "propagation")), is = mount_propagation(json_str(a->found, "propagation"));
+
+        return wanted == is ? 0 : propagation_set(fd, wanted == MS_SLAVE ? MS_PRIVATE : wanted);
+}
 
 static int adjust_apart(void *data, char **ret_text) {
         const Adjust *a = data;
@@ -272,14 +278,20 @@ static int adjust_apart(void *data, char **ret_text) {
         _cleanup_close_ int ns = mount_ns_open(json_u64(a->found, "ns"), json_str(a->found, "ns_path"));
         int r = proc_fd < 0 ? -errno : ns < 0 ? ns : mount_ns_enter(ns);
         _cleanup_close_ int fd = r < 0 ? r : mount_place_open(proc_fd, json_str(a->found, "target"), json_u64(a->found, "id"));
-        return fd < 0 ? fd : attributes_set(fd, a->options, &unknown);
+        r = fd < 0 ? fd : attributes_set(fd, json_str(a->wanted, "options"), &unknown);
+        return r < 0 ? r : propagation_adjust(a, fd);
 }
 
-int mount_adjust(json_object *found, const char *options, bool anybodys, uint64_t timeout_usec) {
+bool mount_is_as(json_object *found, json_object *wanted) {
+        return streq_ptr(json_str(found, "options"), json_str(wanted, "options")) &&
+               mount_propagation(json_str(found, "propagation")) == mount_propagation(json_str(wanted, "propagation"));
+}
+
+int mount_adjust(json_object *found, json_object *wanted, bool anybodys, uint64_t timeout_usec) {
         const ApartOptions apart = {
                 .what = anybodys ? NULL : "remount of the card's file system", .interruptible = anybodys, .timeout_usec = timeout_usec,
         };
-        Adjust a = { .found = found, .options = options };
+        Adjust a = { .found = found, .wanted = wanted };
 
         return run_apart(adjust_apart, &a, &apart, NULL);
 }

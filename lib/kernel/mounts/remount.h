@@ -20,5 +20,8 @@ typedef struct MountAgain {
  * else an errno with *ret_why, which is never -EINPROGRESS where it is anybody's. */
 int mount_again(const MountAgain *again, uint64_t timeout_usec, char **ret_lost, char **ret_why);
 
-/* Gives one that is there (as mounts_find() gave it) the options of the plan: what came by itself has its master's. */
-int mount_adjust(json_object *found, const char *options, bool anybodys, uint64_t timeout_usec);
+/* Has one that is there (as mounts_find() gave it) the options of the plan's, and shares what is mounted below it in the same way? */
+bool mount_is_as(json_object *found, json_object *wanted);
+
+/* Gives it both: what came by itself has its master's. The group that it was in it does not come back to. */
+int mount_adjust(json_object *found, json_object *wanted, bool anybodys, uint64_t timeout_usec);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include "kernel/memory/memmap.h"
 #include "kernel/pages/page-census.h"
@@ -252,6 +254,15 @@ static int census_with(const Memmap *m, const CardMemory *memory, CensusResult *
                 return r;
         *ret = result;
         return 0;
+}
+
+int page_census_open(char **ret_why) {
+        _cleanup_(memmap_done) Memmap m = { 0 };
+        struct statfs fs;
+
+        if (statfs("/proc", &fs) >= 0 && fs.f_type != PROC_SUPER_MAGIC)
+                return 1;
+        return memmap_open(&m, ret_why);
 }
 
 int page_census_all(const CardMemory *memory, size_t n, CensusResult *ret) {

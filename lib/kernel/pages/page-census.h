@@ -68,6 +68,10 @@ int page_census(uint64_t start, uint64_t size, CensusKind kind, CensusResult *re
  * unit is that of the first which is not clean. */
 int page_census_all(const CardMemory *memory, size_t n, CensusResult *ret);
 
+/* Whether this kernel lets us count. 0, and 1 where it is a recorded machine that is looked at, whose kernel nobody can ask; else a negative errno, and why not
+ * for a person (owned by the caller; NULL without memory). */
+int page_census_open(char **ret_why);
+
 /* Adds n counts (the low half of each value, as _refcount lies there) of the units from `start` on. For page_census() and its test. */
 void census_add(CensusResult *r, uint64_t start, const uint64_t *values, size_t n);
 

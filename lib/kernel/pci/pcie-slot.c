@@ -207,16 +207,37 @@ int slot_registers_read(const char *port, SlotRegisters *ret) {
         return 0;
 }
 
+static int answers_apart(void *data, char **ret_text) {
+        uint8_t config[CONFIG_LENGTH];
+        size_t length = 0;
+
+        _cleanup_close_ int fd = config_open(data, O_RDONLY);
+        if (fd < 0)
+                return fd;
+        int r = config_read(fd, config, &length);
+        if (r < 0)
+                return r;
+        return length < 2 ? -ENODATA : get16(config) != 0xffff;
+}
+
+int pci_function_answers(const char *bdf, uint64_t timeout_usec) {
+        const ApartOptions options = { .timeout_usec = timeout_usec };
+        _cleanup_free_ char *name = strdup(bdf);
+
+        return name ? run_apart(answers_apart, name, &options, NULL) : -ENOMEM;
+}
+
 /* One port's slot registers, open for writing. */
 typedef struct SlotDoor {
         int fd;
         off_t at;              /* of the PCI Express capability */
         bool completes;        /* tells when a command is done */
         uint16_t control;
+        uint64_t until;        /* monotonic: nothing is written any more from then on */
 } SlotDoor;
 
 /* Finds the registers and reads them once more; what is written is made of that. door_close(). */
-static int door_open(const char *port, SlotDoor *ret) {
+static int door_open(const char *port, uint64_t until, SlotDoor *ret) {
         uint8_t config[CONFIG_LENGTH];
         size_t length = 0;
 
@@ -234,6 +255,7 @@ static int door_open(const char *port, SlotDoor *ret) {
                 .at = at,
                 .completes = !(get32(config + at + PCI_EXP_SLTCAP) & PCI_EXP_SLTCAP_NCCS),
                 .control = get16(config + at + PCI_EXP_SLTCTL),
+                .until = until,
         };
         return 0;
 }
@@ -242,7 +264,10 @@ static void door_close(SlotDoor *d) {
         closep(&d->fd);
 }
 
+/* Whoever waited for one that hung has gone on meanwhile, and the slot may be somebody else's: it is not followed by another one. */
 static int write_byte(const SlotDoor *d, int offset, uint8_t value) {
+        if (now_monotonic() >= d->until)
+                return -ETIME;
         return pwrite(d->fd, &value, 1, d->at + offset) < 0 ? -errno : 0;
 }
 
@@ -284,6 +309,7 @@ static int control_write(SlotDoor *d, bool high, uint16_t mask, uint16_t value) 
 /* Flat, so that a child made beforehand takes it (apart.h). */
 typedef struct SlotWrite {
         Indicator power, attention;
+        uint64_t until;         /* monotonic: so long somebody waits for it */
         char port[NAME_MAX + 1];
 } SlotWrite;
 
@@ -291,7 +317,7 @@ static int indicators_set(void *data, char **ret_text) {
         _cleanup_(door_close) SlotDoor d = { .fd = -EBADF };
         const SlotWrite *w = data;
 
-        int r = door_open(w->port, &d);
+        int r = door_open(w->port, w->until, &d);
         if (r >= 0 && w->power != INDICATOR_RESERVED)
                 r = control_write(&d, true, PCI_EXP_SLTCTL_PIC, (uint16_t) (w->power << PIC_SHIFT));
         if (r >= 0 && w->attention != INDICATOR_RESERVED)
@@ -306,11 +332,26 @@ static int write_apart(apart_work_t work, SlotWrite *w, const char *port, const 
 
         if ((size_t) snprintf(w->port, sizeof(w->port), "%s", port) >= sizeof(w->port))
                 return -ENAMETOOLONG;
+        w->until = now_monotonic() + time_for(WRITE_USEC); /* as run_apart() waits, or a little less */
         return what ? run_apart(work, w, &options, NULL) : -ENOMEM;
 }
 
 static bool is_shown(const SlotRegisters *s, Indicator power, Indicator attention) {
         return (power == INDICATOR_RESERVED || s->power == power) && (attention == INDICATOR_RESERVED || s->attention == attention);
+}
+
+static char *write_text(const char *port, Indicator power, Indicator attention) {
+        return strf("power LED %s, attention LED %s > registers of port %s", indicator_to_string(power), indicator_to_string(attention), port);
+}
+
+Indicator slot_indicators_written(const char *what, const char *port) {
+        for (int power = 0; what && power < _INDICATOR_MAX; power++)
+                for (int attention = 0; attention < _INDICATOR_MAX; attention++) {
+                        _cleanup_free_ char *text = write_text(port, (Indicator) power, (Indicator) attention);
+                        if (streq_ptr(text, what))
+                                return (Indicator) attention;
+                }
+        return INDICATOR_RESERVED;
 }
 
 int slot_indicators_write(const char *port, Indicator power, Indicator attention) {
@@ -328,8 +369,7 @@ int slot_indicators_write(const char *port, Indicator power, Indicator attention
                 return 0;
 
         SlotWrite w = { .power = power, .attention = attention };
-        _cleanup_free_ char *what = strf("power LED %s, attention LED %s > registers of port %s", indicator_to_string(power),
-                                         indicator_to_string(attention), port);
+        _cleanup_free_ char *what = write_text(port, power, attention);
         r = write_apart(indicators_set, &w, port, what);
         if (r >= 0)
                 r = slot_registers_read(port, &s);
@@ -342,7 +382,7 @@ static int button_clear(void *data, char **ret_text) {
         _cleanup_(door_close) SlotDoor d = { .fd = -EBADF };
         const SlotWrite *w = data;
 
-        int r = door_open(w->port, &d);
+        int r = door_open(w->port, w->until, &d);
         return r < 0 ? r : write_byte(&d, PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_ABP);
 }
 

@@ -44,6 +44,17 @@ int slot_registers_decode(const uint8_t *config, size_t length, SlotRegisters *r
 /* Reads them from /sys/bus/pci/devices/PORT/config; `port` is DDDD:BB:DD.F. Indicators that are not ours count as none. */
 int slot_registers_read(const char *port, SlotRegisters *ret);
 
+/* Whether a function (DDDD:BB:DD.F) answers: the registers of one that is dead, or behind a link that is down, read as all ones. 1 or 0. A process of its
+ * own asks: while the kernel resets a function, whoever reads its registers waits (drivers/pci/access.c:pci_wait_cfg). -EINPROGRESS or -ETIME: it waits
+ * still; or another negative errno. */
+int pci_function_answers(const char *bdf, uint64_t timeout_usec);
+
+/* Says it that there is no card in it: neither is one present nor is its link up. (Either alone may be silent: drivers/pci/hotplug/pciehp_hpc.c:
+ * pciehp_card_present_or_link_active.) Of a slot without power it says nothing of whether one was pulled. */
+static inline bool slot_is_vacant(const SlotRegisters *r) {
+        return !r->card_present && !(r->has_link_active && r->link_active);
+}
+
 /* Sets indicators by writing the high byte (power) or low byte (attention) of Slot Control; INDICATOR_RESERVED leaves
  * one as it is. Waits for the port's Command Completed bit between writes. Only for ports whose pciehp is unbound, or
  * for the power indicator of an idle slot: the kernel's own writes are read-modify-write under a lock we do not have.
@@ -51,6 +62,10 @@ int slot_registers_read(const char *port, SlotRegisters *ret);
  * is written where they show that already. Reads back; -EIO when the port did not take it, -EPERM under lockdown, -EOPNOTSUPP without such an indicator (nothing is
  * written then). */
 int slot_indicators_write(const char *port, Indicator power, Indicator attention);
+
+/* What such a write, by what the witness was told of it, does to the attention indicator of the slot at that port: INDICATOR_RESERVED where nothing, or where
+ * it is another write. */
+Indicator slot_indicators_written(const char *what, const char *port);
 
 /* Clears a latched button press, and nothing else of Slot Status, by writing 1 to that bit alone. To be called before pciehp
  * comes back to a slot whose press has been answered: the kernel clears the whole register while it binds

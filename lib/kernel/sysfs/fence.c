@@ -11,7 +11,7 @@
 #define PREFIX ".safe-remove."
 
 /* "/dev/dax0.0" -> "/dev/.safe-remove.dax0.0" */
-static char *hidden_path(const char *node) {
+char *fence_hidden_name(const char *node) {
         const char *slash = strrchr(node, '/');
 
         return slash ? strf("%.*s/" PREFIX "%s", (int) (slash - node), node, slash + 1) : NULL;
@@ -33,7 +33,7 @@ static bool is_alive(dev_t dev) {
 }
 
 int fence_hide(const char *node, dev_t dev) {
-        _cleanup_free_ char *hidden = hidden_path(node);
+        _cleanup_free_ char *hidden = fence_hidden_name(node);
         dev_t found = 0;
 
         if (!hidden)
@@ -55,7 +55,7 @@ static bool is_same_device(const char *node, const char *hidden) {
 }
 
 int fence_show(const char *node) {
-        _cleanup_free_ char *hidden = hidden_path(node);
+        _cleanup_free_ char *hidden = fence_hidden_name(node);
 
         if (!hidden)
                 return -EINVAL;
@@ -67,7 +67,7 @@ int fence_show(const char *node) {
 }
 
 bool fence_exists(const char *node) {
-        _cleanup_free_ char *hidden = hidden_path(node);
+        _cleanup_free_ char *hidden = fence_hidden_name(node);
 
         return hidden && access(hidden, F_OK) == 0;
 }

@@ -14,6 +14,9 @@ int fence_hide(const char *node, dev_t dev);
 int fence_show(const char *node);
 bool fence_exists(const char *node);
 
+/* What it is called then; newly allocated. */
+char *fence_hidden_name(const char *node);
+
 /* What people call a node, hidden or not: "/dev/dax0.0" of "/dev/.safe-remove.dax0.0"; other paths as they are. Newly allocated. */
 char *fence_known_name(const char *path);
 

@@ -21,8 +21,13 @@ static const struct {
         { FORCED_XFS, RELEASE(6, 7), RELEASE(6, 13), NULL },
         /* rm_startblock + 1 wraps to 0: four billion turns with the file system frozen and the device locked. */
         { FORCED_XFS, RELEASE(6, 13), RELEASE(7, 3), "it never comes back (fs/xfs/xfs_notify_failure.c counts its blocks wrongly)" },
-        { FORCED_FSDAX, RELEASE(6, 1), RELEASE(7, 3), "the processes keep reading memory that is gone, and the kernel crashes when they end or the "
-                                                      "file system is unmounted" },
+        { FORCED_FSDAX, RELEASE(6, 1), RELEASE(6, 13), "the processes keep reading memory that is gone, and the kernel crashes when the file system is "
+                                                       "unmounted" },
+        { FORCED_FSDAX, RELEASE(6, 13), RELEASE(7, 3), "the processes keep reading memory that is gone, and the kernel crashes when they end or the "
+                                                       "file system is unmounted" },
+        /* Before files' pages had counts of their own (6.13 to 6.15) nothing looks at a page that is gone when its mapping goes. */
+        { FORCED_FSDAX_END, RELEASE(6, 1), RELEASE(6, 13), NULL },
+        { FORCED_FSDAX_END, RELEASE(6, 13), RELEASE(7, 3), "the kernel crashes when a process ends that has memory mapped which is gone" },
 };
 
 static int parse_release(const char *release, unsigned *ret) {

@@ -9,6 +9,7 @@ typedef enum ForcedUnmap {
         FORCED_DEVICE_DAX,      /* device_dax takes the pages out of all mappings */
         FORCED_XFS,             /* pmem tells XFS with a reverse map, which finds the processes */
         FORCED_FSDAX,           /* any other file system, or one through device-mapper: nobody is told */
+        FORCED_FSDAX_END,       /* those who have files of such a file system mapped end, after the driver has gone */
         _FORCED_UNMAP_MAX,
 } ForcedUnmap;
 

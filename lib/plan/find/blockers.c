@@ -18,6 +18,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_DARK_LIGHT] = "DARK_LIGHT",
         [BLOCKER_NO_LIGHT] = "NO_LIGHT",
         [BLOCKER_LOCKDOWN] = "LOCKDOWN",
+        [BLOCKER_UNCOUNTABLE] = "UNCOUNTABLE",
         [BLOCKER_SLOT_HELD] = "SLOT_HELD",
         [BLOCKER_UNDER_WAY] = "UNDER_WAY",
         [BLOCKER_INHIBITED] = "INHIBITED",

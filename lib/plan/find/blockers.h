@@ -25,7 +25,8 @@ typedef enum BlockerCode {
         BLOCKER_SLOT_REGISTERS, /* the port's registers cannot be read: nothing is known of its lights and its button */
         BLOCKER_DARK_LIGHT,     /* the only light goes dark before the proof; a warning where the policy accepts that */
         BLOCKER_NO_LIGHT,       /* warning: the slot has no light that could say anything, or none that a running card keeps on */
-        BLOCKER_LOCKDOWN,       /* warning: the slot's registers cannot be written */
+        BLOCKER_LOCKDOWN,       /* the slot's registers cannot be written: a warning; nor can pages be counted that have to be: a blocker */
+        BLOCKER_UNCOUNTABLE,    /* nor can they be for another reason: what is not described, or closed to us */
         BLOCKER_SLOT_HELD,      /* a slot inside of this one, or around it, is held: a removal of its own runs */
         BLOCKER_UNDER_WAY,      /* another removal takes it down too, or nothing of it is left once both cards are gone */
         BLOCKER_INHIBITED,      /* somebody keeps it (safe-remove inhibit); a warning where the request passes over that */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The slot itself: can its power be switched, and can its lights say what is true? */
+#include "kernel/pages/page-census.h"
+#include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/quirks.h"
 #include "plan/find/blockers.h"
+#include "plan/plan-storage.h"
 #include "plan/policy-files.h"
 
 static void find_power_switch(Findings *f, const Slot *slot) {
@@ -61,6 +64,32 @@ static void find_no_light(Findings *f, const Slot *slot) {
         finding_remedy(o, "safe-remove verify %s  # before the card is pulled", slot->word);
 }
 
+static const char *lockdown_word(Lockdown l) {
+        return l == LOCKDOWN_UNKNOWN ? "not understood" : l == LOCKDOWN_INTEGRITY ? "integrity" : "confidentiality";
+}
+
+/* Of device memory only the count of its references tells whether somebody still has a page (step-prove-unpinned.c), and the kernel does not wait
+ * for who has one. Where nobody may look that stays open, and what is open blocks. */
+static void find_uncountable(Findings *f) {
+        _cleanup_json_ json_object *pages = storage_pages_json(f->s);
+        Lockdown l = lockdown_read();
+        bool closed = l == LOCKDOWN_CONFIDENTIALITY || l == LOCKDOWN_UNKNOWN;
+        _cleanup_free_ char *why = NULL;
+        uint64_t pointers;
+
+        if (json_len(pages) == 0 || (!closed && page_census_open(&why) >= 0))
+                return;
+        json_object *o = finding(f, closed ? BLOCKER_LOCKDOWN : BLOCKER_UNCOUNTABLE, !f->request->policy->force_unproven, "%s keeps safe-remove from counting "
+                                 "who has pages of the card", closed ? "the kernel's lockdown" : "this kernel");
+        json_set_strf(o, "evidence", "%s%s; a page that is still pinned when the driver lets go of the card's memory can crash the kernel",
+                      closed ? "/sys/kernel/security/lockdown: " : "", closed ? lockdown_word(l) : why ?: strerror(ENOMEM));
+        if (!closed && attr_read_u64f(&pointers, "/proc/sys/kernel/kptr_restrict") >= 0 && pointers > 1)
+                finding_remedy(o, "sysctl kernel.kptr_restrict=1  # until the card is out: it is %ju, and even root is not told where the page frames are",
+                               (uintmax_t) pointers);
+        finding_remedy(o, "safe-remove remove %s --force=unproven  # only where it is known that nobody has memory of the card registered for I/O",
+                       f->s->words);
+}
+
 /* Everything else works under lockdown; the registers are written where no attribute is. */
 static void find_lockdown(Findings *f, const Slot *slot) {
         Lockdown l = slot->port ? lockdown_read() : LOCKDOWN_NONE;
@@ -71,7 +100,7 @@ static void find_lockdown(Findings *f, const Slot *slot) {
                                  slot->name);
         json_set_strf(o, "evidence", "/sys/kernel/security/lockdown: %s; the power light does not blink during a removal that no button asked "
                       "for, and goes on blinking after a press that is called off%s",
-                      l == LOCKDOWN_UNKNOWN ? "not understood" : l == LOCKDOWN_INTEGRITY ? "integrity" : "confidentiality",
+                      lockdown_word(l),
                       l == LOCKDOWN_INTEGRITY ? "" : "; whether pages are pinned cannot be proven");
         finding_remedy(o, "safe-remove status %s  # says what the light cannot", slot->word);
 }
@@ -113,4 +142,5 @@ void find_slot(Findings *f) {
                 find_lockdown(f, slot);
                 find_nested_slots(f, slot);
         }
+        find_uncountable(f);
 }

@@ -100,16 +100,6 @@ static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
         return r < 0 && r != -ESRCH ? r : 1;
 }
 
-static bool was_killed(const StepRun *run, int pid, uint64_t start_time) {
-        for (size_t i = json_len(run->notes); i-- > 0;) {
-                json_object *note = json_at(run->notes, i);
-
-                if (json_u64(note, "pid") == (uint64_t) pid && json_u64(note, "start_time") == start_time && json_u64(note, "signal") == SIGKILL)
-                        return true;
-        }
-        return false;
-}
-
 /* Who keeps it; and where that one was killed for it, has had his time, and is kept himself, who keeps him. */
 static int keeper_of(const EndRun *e, const Ending *n, int dirfd) {
         int pid = process_kept_by(dirfd);
@@ -119,7 +109,7 @@ static int keeper_of(const EndRun *e, const Ending *n, int dirfd) {
                 _cleanup_close_ int above = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
                 ProcessStat st;
 
-                int next = above < 0 || process_stat(above, &st) < 0 || !was_killed(e->run, pid, st.start_time) ? 0 : process_kept_by(above);
+                int next = above < 0 || process_stat(above, &st) < 0 || !end_was_killed(e->run, pid, st.start_time) ? 0 : process_kept_by(above);
                 if (next <= 0)
                         break;
                 pid = next;

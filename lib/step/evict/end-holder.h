@@ -79,7 +79,10 @@ bool end_shutdown_concerns(const EndRun *e, const Holder *h);
 int end_shutdown_undo(json_object *entries, StepRun *run);
 int end_shutdown_left(json_object *entries, StepRun *run);
 
-/* end-undo.c: the other way, from the notes alone. */
+/* end-undo.c: by the notes alone. Has it had a SIGKILL of ours? */
+bool end_was_killed(const StepRun *run, int pid, uint64_t start_time);
+
+/* The other way. */
 int end_undo(StepRun *run);
 bool end_is_undone(StepRun *run);
 

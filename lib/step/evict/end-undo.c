@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Undoes the ending of holders, by the notes: starts the units again, and reports the processes that are not started again. */
 #include <errno.h>
+#include <signal.h>
 
 #include "base/clock.h"
 #include "holders/process.h"
@@ -126,12 +127,40 @@ static int undo_stop(StepRun *run, json_object *note) {
         return r;
 }
 
+bool end_was_killed(const StepRun *run, int pid, uint64_t start_time) {
+        for (size_t i = json_len(run->notes); i-- > 0;) {
+                json_object *note = json_at(run->notes, i);
+
+                if (json_u64(note, "pid") == (uint64_t) pid && json_u64(note, "start_time") == start_time && json_u64(note, "signal") == SIGKILL)
+                        return true;
+        }
+        return false;
+}
+
+/* It lives, and may have a signal of ours that it has not heard, since it hangs in the kernel: it ends as soon as it comes back, when nobody speaks of us any
+ * more. */
+static void tell_pending(StepRun *run, json_object *note, int dirfd) {
+        uint64_t pid = json_u64(note, "pid"), start_time = json_u64(note, "start_time"), signal = json_u64(note, "signal");
+        ProcessStat st;
+
+        if (step_has_noted_process(run, "unsent", pid, start_time) || process_stat(dirfd, &st) < 0 || process_stat_ended(&st))
+                return;
+        if (signal == SIGKILL || (signal == SIGTERM && st.state == 'D' && !end_was_killed(run, (int) pid, start_time)))
+                step_lost(run, "process %ju (%s) was sent %s and has not ended: it hangs in the kernel, and ends when it comes back", (uintmax_t) pid,
+                          json_str(note, "comm") ?: "?", signal == SIGKILL ? "SIGKILL" : "SIGTERM");
+}
+
 static int undo_signal(StepRun *run, json_object *note) {
+        _cleanup_close_ int dirfd = -EBADF;
         const char *unit = json_str(note, "unit");
         uint64_t pid = json_u64(note, "pid");
 
-        if (process_open((int) pid, json_u64(note, "start_time"), NULL, NULL) != -ESRCH)
+        int open = process_open((int) pid, json_u64(note, "start_time"), &dirfd, NULL);
+        if (open != -ESRCH) {
+                if (open >= 0)
+                        tell_pending(run, note, dirfd);
                 return 0; /* it did not obey, or was not even sent it */
+        }
         int r = start_again(run, json_get(note, "units"));
         if (r == 0)
                 step_lost(run, "process %ju (%s%s%s) was ended and is not started again", (uintmax_t) pid, json_str(note, "comm") ?: "?",
@@ -139,14 +168,26 @@ static int undo_signal(StepRun *run, json_object *note) {
         return r < 0 ? r : 0;
 }
 
+/* Whatever kept us from it, the system manager that does not answer for one: those that are up stay so. */
+static void start_remedy(StepRun *run, json_object *names) {
+        _cleanup_free_ char *text = names_text(names);
+
+        if (json_len(names) > 0 && text)
+                step_remedy(run, "systemctl start %s", text);
+}
+
 int end_undo(StepRun *run) {
+        _cleanup_json_ json_object *down = json_object_new_array();
         int result = 0;
 
         for (size_t i = json_len(run->notes); i-- > 0;) {
-                json_object *note = json_at(run->notes, i);
+                json_object *note = json_at(run->notes, i), *units = json_get(note, "units");
                 int r = json_has(note, "stop") ? undo_stop(run, note) : json_has(note, "signal") ? undo_signal(run, note) : 0;
+                for (size_t k = 0; r < 0 && k < json_len(units); k++)
+                        names_add(down, json_object_get_string(json_at(units, k)));
                 result = result < 0 ? result : r;
         }
+        start_remedy(run, down);
         return result;
 }
 
@@ -158,6 +199,8 @@ static bool is_back(StepRun *run, const char *unit) {
 }
 
 bool end_is_undone(StepRun *run) {
+        _cleanup_json_ json_object *down = json_object_new_array();
+
         for (size_t i = 0; i < json_len(run->notes); i++) {
                 json_object *note = json_at(run->notes, i), *units = json_get(note, "units");
                 const char *stopped = json_str(note, "stop");
@@ -169,9 +212,10 @@ bool end_is_undone(StepRun *run) {
                         continue;
                 for (size_t k = 0; k < json_len(units); k++)
                         if (!is_back(run, json_object_get_string(json_at(units, k))))
-                                return false;
+                                names_add(down, json_object_get_string(json_at(units, k)));
         }
-        return true;
+        start_remedy(run, down);
+        return json_len(down) == 0;
 }
 
 int end_unspare(StepRun *run) {

@@ -19,6 +19,8 @@ enum {
         /* Neither that a group is told to thaw again nor a cancel is an event for who waits for it to freeze. */
         GROUP_POLL_MSEC = 20,
 
+        LINES_MAX = 100,        /* of a remedy */
+
         /* How long all who are killed in the end have for standing still, and each of them after that. */
         KILLED_SEC = 5,
         KILLED_EACH_MSEC = 200,
@@ -412,20 +414,26 @@ static int undo(json_object *note, StepRun *run) {
                         json_set_bool(note, CONTINUED, true);
                 return 0;
         }
-        _cleanup_free_ char *line = undo_line(note);
-        if (line)
-                step_remedy(run, "%s", line);
         if (cgroup)
                 return step_fail(run, r, "%s cannot be thawed: %s", cgroup, strerror(-r));
         return step_fail(run, r, "process %ju (%s) cannot be continued: %s", (uintmax_t) pid, json_str(note, "comm") ?: "?", strerror(-r));
 }
 
+/* Each that could not be undone, or stands still all the same, has its line, as many as somebody pastes. */
 int freeze_notes_undo(json_object *notes, StepRun *run) {
+        _cleanup_free_ char *lines = NULL;
+        size_t n_lines = 0;
         int r = 0;
 
         for (size_t i = json_len(notes); i-- > 0;) {
                 int q = undo(json_at(notes, i), run);
+                bool stands = q < 0 || in_force(json_at(notes, i));
+                _cleanup_free_ char *line = stands && n_lines++ < LINES_MAX ? undo_line(json_at(notes, i)) : NULL;
+                if (line)
+                        (void) text_add(&lines, "; ", "%s", line);
                 r = r < 0 ? r : q;
         }
+        if (lines)
+                step_remedy(run, "%s", lines);
         return r;
 }

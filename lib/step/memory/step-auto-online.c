@@ -146,20 +146,76 @@ static void auto_online_describe(json_object *args, char **ret_does, char **ret_
         *ret_undo = strf("write %s to " AUTO_ONLINE_PATH, json_str(args, "was"));
 }
 
+/* The last word. */
+static const char *noted_text(json_object *notes, const char *key) {
+        for (size_t i = json_len(notes); i > 0; i--)
+                if (json_str(json_at(notes, i - 1), key))
+                        return json_str(json_at(notes, i - 1), key);
+        return NULL;
+}
+
+/* What the step writes; for one that turns the policy on again, what was there when it was turned off, which may be later than the plan. */
+static const char *value_of(json_object *args, StepRun *run) {
+        const char *found = json_has(args, "of") ? noted_text(step_notes_of(run, json_u64(args, "of")), "found") : NULL;
+
+        return found ?: json_str(args, "value");
+}
+
+static const char *was_of(json_object *args, StepRun *run) {
+        return noted_text(run->notes, "found") ?: json_str(args, "was");
+}
+
+static int policy_now(StepRun *run, char **ret) {
+        int r = auto_online_policy_read(ret);
+
+        return r < 0 ? step_fail(run, r, AUTO_ONLINE_PATH " cannot be read: %s", strerror(-r)) : 0;
+}
+
 static int auto_online_verify(json_object *args, StepRun *run) {
         _cleanup_free_ char *now = NULL;
 
-        int r = auto_online_policy_read(&now);
+        int r = policy_now(run, &now);
         if (r < 0)
-                return step_fail(run, r, AUTO_ONLINE_PATH " cannot be read: %s", strerror(-r));
-        return streq(now, json_str(args, "value")) ? STEP_APPLIED : STEP_NOT_APPLIED;
+                return r;
+        /* Somebody else's word was found in the place of ours, and stays. */
+        bool theirs = !run->backwards && streq_ptr(noted_text(run->notes, "theirs"), now);
+        return theirs || streq(now, value_of(args, run)) ? STEP_APPLIED : STEP_NOT_APPLIED;
+}
+
+/* What we wrote is taken back as long as it is there. What somebody has written over it since is the administrator's, and told. */
+static void tell_theirs(StepRun *run, const char *now, const char *was) {
+        step_lost(run, "somebody has set what becomes of new memory to %s meanwhile (" AUTO_ONLINE_PATH "), and it is left so; it was %s", now, was);
+}
+
+static int note_text(StepRun *run, const char *key, const char *text) {
+        json_object *note = json_object_new_object();
+
+        json_set_str(note, key, text);
+        return step_note(run, note);
+}
+
+static int turn_off(json_object *args, const char *now, StepRun *run) {
+        int r = newcomers_note(run);
+
+        if (r >= 0 && !streq(now, was_of(args, run)) && !streq(now, "offline"))
+                r = note_text(run, "found", now);
+        return r < 0 ? r : step_write(run, AUTO_ONLINE_PATH, "offline");
 }
 
 static int auto_online_apply(json_object *args, StepRun *run) {
-        const char *value = json_str(args, "value");
+        const char *value = value_of(args, run), *was = json_str(args, "was");
+        _cleanup_free_ char *now = NULL;
 
-        int r = streq(value, "offline") ? newcomers_note(run) : 0;
-        if (r >= 0)
+        int r = policy_now(run, &now);
+        if (r < 0)
+                return r;
+        if (streq(value, "offline"))
+                return turn_off(args, now, run);
+        bool theirs = json_has(args, "of") && !streq(now, was) && !streq(now, value);
+        if (theirs) {
+                r = note_text(run, "theirs", now);
+                tell_theirs(run, now, value);
+        } else
                 r = step_write(run, AUTO_ONLINE_PATH, value);
         if (r >= 0 && json_has(args, "of"))
                 newcomers_bring_online(newcomers_noted(step_notes_of(run, json_u64(args, "of"))), NULL, value, run);
@@ -167,13 +223,19 @@ static int auto_online_apply(json_object *args, StepRun *run) {
 }
 
 static int auto_online_revert(json_object *args, StepRun *run) {
-        const char *was = json_str(args, "was");
+        const char *value = value_of(args, run), *was = was_of(args, run);
+        _cleanup_free_ char *now = NULL;
 
-        /* What somebody else has written over ours is theirs. (With a note this is asked whatever verify() says.) */
-        int state = auto_online_verify(args, run), r = state < 0 ? state : 0;
+        /* With a note this is asked whatever verify() says. */
+        int r = policy_now(run, &now);
         if (r >= 0 && streq(was, "offline") && !blocks_before(run))
                 r = newcomers_note(run);
-        if (r >= 0 && state == STEP_APPLIED)
+        if (r < 0)
+                return r;
+        bool theirs = !streq(now, value) && !streq(now, was);
+        if (theirs)
+                tell_theirs(run, now, streq(was, "offline") ? value : was);
+        else if (streq(now, value))
                 r = step_write(run, AUTO_ONLINE_PATH, was);
         if (r >= 0)
                 newcomers_bring_online(blocks_before(run), json_array(args, "own"), was, run);

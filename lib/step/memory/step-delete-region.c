@@ -64,16 +64,18 @@ static int delete_apply(json_object *args, StepRun *run) {
 }
 
 /* A region that cannot come back as it was is not left half made: its number and device memory are free for whoever sorts it
- * out. */
+ * out. While a write is under way nothing else is written: whoever goes on when it has come to its end finds what it has made. */
 static int delete_revert(json_object *args, StepRun *run) {
         json_object *region = json_get(args, "region");
         StepRun quiet = { .limits = run->limits };
 
         int r = region_create(region, run);
-        if (r < 0) {
-                (void) region_remove(region, &quiet);
+        if (r < 0 && r != -EINPROGRESS) {
+                int q = region_remove(region, &quiet);
                 step_run_done(&quiet);
-                step_remedy(run, "cxl create-region -m -t %s -d %s  # once its place is free, with the targets that the plan names",
+                _cleanup_free_ char *left = NULL, *delete = q < 0 && region_find_begun(region, &left) >= 0 ?
+                        strf("echo %s > /sys/bus/cxl/devices/%s/delete_region; ", left, json_str(region, "root")) : NULL;
+                step_remedy(run, "%scxl create-region -m -t %s -d %s  # once its place is free, with the targets that the plan names", delete ?: "",
                             json_str(region, "mode"), json_str(region, "root"));
         }
         return r;

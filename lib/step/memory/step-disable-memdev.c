@@ -59,9 +59,11 @@ static int memdev_check(json_object *args, StepRun *run) {
         int r = decoder_in_use(json_str(args, "memdev"), &decoder);
         if (r < 0)
                 return step_fail(run, r, "the decoders of %s cannot be read: %s", json_str(args, "memdev"), strerror(-r));
-        if (r > 0)
-                return step_fail(run, -EBUSY, "%s of %s belongs to a region that appeared after the plan was made",
+        if (r > 0) {
+                run->contested = true;
+                return step_fail(run, -EBUSY, "%s of %s belongs to a region that appeared after the plan was made: somebody else has created it",
                                  decoder, json_str(args, "memdev"));
+        }
         return idle_check(json_str(args, "memdev"), run);
 }
 

@@ -41,6 +41,9 @@ static int fence_revert(json_object *args, StepRun *run) {
         const char *node = json_str(args, "node");
 
         int r = fence_show(node);
+        _cleanup_free_ char *hidden = r < 0 ? fence_hidden_name(node) : NULL, *from = shell_quoted(hidden), *to = shell_quoted(node);
+        if (from && to)
+                step_remedy(run, "mv -n %s %s", from, to);
         return r < 0 ? step_fail(run, r, "%s cannot be renamed back: %s", node, strerror(-r)) : 0;
 }
 

@@ -16,6 +16,9 @@ enum {
         /* Between two tries of a busy block. The kernel has no event for "a page was let go". */
         RETRY_MSEC = 200,
 
+        /* A block that came online again so often after the kernel had taken it offline is somebody else's wish. */
+        AGAIN_MAX = 3,
+
         /* Who is pinned before and after another try as long as this is so for good. */
         SECOND_LOOK_SEC = 3,
 
@@ -108,6 +111,7 @@ static int block_write(uint64_t id, const char *word, uint64_t timeout_usec, Ste
 static int block_offline(json_object *args, json_object *block, uint64_t timeout_usec, StepRun *run) {
         uint64_t id = json_u64(block, "id"), deadline = now_monotonic() + timeout_usec;
         const char *zone = json_str(block, "zone");
+        unsigned again = 0;
         int r = 0;
 
         for (unsigned tries = 1;; tries++) {
@@ -119,6 +123,11 @@ static int block_offline(json_object *args, json_object *block, uint64_t timeout
                         return 0;
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled before memory%ju", (uintmax_t) id);
+                again += tries > 1 && r >= 0;
+                if (again > AGAIN_MAX) {
+                        run->contested = true;
+                        return step_fail(run, -EAGAIN, "memory%ju was brought online again by somebody else each time it had gone offline", (uintmax_t) id);
+                }
                 if (tries > 1 && now >= deadline)
                         return step_fail(run, -EBUSY, "memory%ju in zone %s was still busy after %u tries in %ju s (last answer: %s)",
                                          (uintmax_t) id, zone, tries - 1,
@@ -134,7 +143,8 @@ static int block_offline(json_object *args, json_object *block, uint64_t timeout
                         if (never < 0)
                                 return never;
                 }
-                if (r < 0)
+                /* Also where the kernel said yes and the block is online: somebody else takes it there as fast as we take it away. */
+                if (r < 0 || block_is(id, &online, &now_in) < 0 || online)
                         step_pause(run, RETRY_MSEC);
         }
 }

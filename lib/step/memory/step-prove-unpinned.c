@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "holders/pins/pin-holder.h"
 #include "holders/process.h"
+#include "kernel/pci/pcie-slot.h"
 #include "step/step.h"
 
 enum {
@@ -71,7 +72,7 @@ static int look_for_pins(Proof *p, StepRun *run) {
         return r < 0 ? step_fail(run, r, "who has pages pinned cannot be found out: %s", strerror(-r)) : 0;
 }
 
-/* 1 when nothing stands in the way: no page is referenced, or nobody can know and nobody is suspected. */
+/* 1 when nothing stands in the way: no page is referenced, or nobody can know and nobody is suspected. (The latter is no proof: see prove_apply().) */
 static int look(Proof *p, StepRun *run) {
         int r = count_pages(p, run);
         if (r >= 0 && p->census.verdict == CENSUS_NOT_PROVABLE)
@@ -156,6 +157,29 @@ static int object(Proof *p, StepRun *run, bool force, uint64_t timeout_usec) {
         return step_fail(run, -EBUSY, "%s, still after %ju s%s: %s", census, (uintmax_t) (timeout_usec / USEC_PER_SEC), trend(p), owners);
 }
 
+/* The slots of the plan, as a command names them; the caller's. */
+static char *slot_words(json_object *plan) {
+        json_object *slots = json_array(plan, "slots");
+        char *words = json_len(slots) > 0 ? NULL : slot_word(json_str(json_get(plan, "slot"), "name"));
+
+        for (size_t i = 0; i < json_len(slots); i++) {
+                _cleanup_free_ char *word = slot_word(json_str(json_at(slots, i), "name"));
+                (void) text_add(&words, " ", "%s", word ?: "?");
+        }
+        return words;
+}
+
+/* Whatever it is that keeps us from counting: a pin need be in nobody's hands whom we could suspect. */
+static int refuse_blindly(const Proof *p, StepRun *run) {
+        _cleanup_free_ char *census = census_result_text(&p->census);
+        _cleanup_free_ char *slots = slot_words(run->plan);
+
+        step_remedy(run, "safe-remove remove %s --force=unproven  # only where it is known that nobody has memory of the card registered for I/O",
+                    slots ?: "?");
+        return step_fail(run, -EBUSY, "%s; nobody is seen to have pages of the card, but one that is pinned when the driver lets go can crash the kernel",
+                         census ?: "not provable here");
+}
+
 static int prove_apply(json_object *args, StepRun *run) {
         uint64_t timeout_usec = json_u64(args, "timeout_sec") * USEC_PER_SEC;
         _cleanup_(proof_done) Proof p = { 0 };
@@ -163,10 +187,11 @@ static int prove_apply(json_object *args, StepRun *run) {
         int r = proof_begin(args, run, &p);
         if (r >= 0)
                 r = look_until(&p, run, timeout_usec);
-        if (r < 0)
-                return r;
-        return r > 0 ? note(&p, run, p.census.verdict == CENSUS_CLEAN ? "proven" : "unproven", census_result_text(&p.census)) :
-                       object(&p, run, json_flag(args, "force"), timeout_usec);
+        if (r <= 0)
+                return r < 0 ? r : object(&p, run, json_flag(args, "force"), timeout_usec);
+        if (p.census.verdict == CENSUS_CLEAN)
+                return note(&p, run, "proven", census_result_text(&p.census));
+        return json_flag(args, "force") ? note(&p, run, "unproven", census_result_text(&p.census)) : refuse_blindly(&p, run);
 }
 
 static bool is_noted(StepRun *run, const char *key) {

@@ -3,6 +3,7 @@
  * the slot off 5 s after a button press (drivers/pci/hotplug/pciehp_hpc.c:pciehp_release_ctrl). The card
  * stays up, and only this removal decides about it until the driver is bound again. Meanwhile the power indicator blinks, as the
  * specification asks while a removal is pending: after a press it does already, for a command we set it. */
+#include "kernel/pci/held-slot.h"
 #include "led/led.h"
 #include "step/evict/hotplug-service.h"
 
@@ -56,6 +57,8 @@ static int hold_revert(json_object *args, StepRun *run) {
          * second press, which has been answered by coming here, must not be taken for a first one. */
         if (r == 0) {
                 const char *port = json_str(args, "port");
+                /* A removal that was about to let it go for its power-off has noted that: a press is to be answered again from the bind on. */
+                (void) held_note(port, HELD_YIELDED, 0);
                 int q = led_show_held(port, indicator_arg(args, "power_led"), indicator_arg(args, "attention_led"));
                 run->light_closed = q == -EPERM || q == -EACCES;
                 if (q != -EINPROGRESS)

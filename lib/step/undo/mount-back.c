@@ -203,6 +203,28 @@ static int hosts_back(Back *b, json_object *mount, StepRun *run) {
         return step_fail(run, r, "%s", why ?: strerror(-r));
 }
 
+/* Its device is not there: the content is what it is known by, when it comes. */
+static void missing_remedy(json_object *args, StepRun *run) {
+        json_object *fs = json_get(args, "fs"), *mounts = json_array(args, "mounts");
+        const char *uuid = step_noted(run, "uuid"), *device = json_str(fs, "source");
+        _cleanup_free_ char *by_content = uuid ? strf("UUID=%s", uuid) : NULL, *source = shell_quoted(by_content ?: device),
+                            *options = shell_quoted(json_str(fs, "super_options")), *line = NULL;
+        uint64_t host = 0;
+
+        if (!device)
+                return;
+        if (mount_ns_host(&host) < 0)
+                host = json_u64(json_at(mounts, 0), "ns");
+        for (size_t i = json_len(mounts); i > 0; i--) {
+                json_object *m = json_at(mounts, i - 1);
+                _cleanup_free_ char *target = shell_quoted(json_str(m, "target"));
+                if (json_u64(m, "ns") == host && streq_ptr(json_str(m, "root"), "/"))
+                        (void) text_add(&line, " && ", "mount -t %s -o %s %s %s", json_str(fs, "type") ?: "auto", options, source, target);
+        }
+        if (line)
+                step_remedy(run, "%s  # once it is there again", line);
+}
+
 static void foreign_lost(Back *b, json_object *mount, const char *why, StepRun *run) {
         if (b->n_foreign_lost++ < FOREIGN_TOLD_MAX)
                 step_lost(run, "%s in the namespace of process %ju is not mounted again: %s", json_str(mount, "target"),
@@ -266,17 +288,18 @@ static int all_back(Back *b, StepRun *run) {
         return first;
 }
 
-/* What came by itself has the options of what it follows: a sandbox's read-only copy would be writable now. */
+/* What came by itself has the options of what it follows: a sandbox's read-only copy would be writable now. And of one that a worker put there which died then
+ * nobody has said yet how it is shared. */
 static void adjust(const Back *b, json_object *mount, bool anybodys, uint64_t timeout_usec, StepRun *run) {
         json_object *found = there(b, mount);
-        const char *options = json_str(mount, "options");
 
-        if (!found || streq_ptr(json_str(found, "options"), options))
+        if (!found || mount_is_as(found, mount))
                 return;
-        int r = mount_adjust(found, options, anybodys, timeout_usec);
+        int r = mount_adjust(found, mount, anybodys, timeout_usec);
         if (r < 0)
-                step_lost(run, "%s in the namespace of process %ju has the options %s instead of %s: %s", json_str(mount, "target"),
-                          (uintmax_t) json_u64(found, "pid"), json_str(found, "options"), options, strerror(-r));
+                step_lost(run, "%s in the namespace of process %ju has the options %s (%s) instead of %s (%s): %s", json_str(mount, "target"),
+                          (uintmax_t) json_u64(found, "pid"), json_str(found, "options"), json_str(found, "propagation"), json_str(mount, "options"),
+                          json_str(mount, "propagation"), strerror(-r));
 }
 
 static void adjust_all(Back *b, StepRun *run) {
@@ -323,6 +346,8 @@ int mounts_back(json_object *args, StepRun *run) {
                 return 0;
         }
         int r = back_init(&b, args, run);
+        if (r == -ENODEV)
+                missing_remedy(args, run);
         if (r >= 0)
                 r = look(&b, run);
         if (r >= 0 && json_len(b.found) > 0 && fs_shutdown_from_string(json_str(args, "shutdown")) != FS_SHUTDOWN_NO)

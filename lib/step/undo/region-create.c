@@ -46,7 +46,9 @@ static int target_reserve(json_object *target, StepRun *run, char **ret_decoder)
         return 0;
 }
 
-/* A new region's number is the one the attribute offers; somebody else may take it in between, then it offers the next. */
+/* A new region's number is the one the attribute offers; somebody else may take it in between (-EBUSY), then it offers the next. Only then: a write that does
+ * not come back may make its region yet, and one that has failed may have made it. A second one beside that would stay empty, for nobody; this one is found
+ * again (region_find_begun()), now or by whoever goes on. */
 static int region_begin(json_object *region, StepRun *run, char **ret_name) {
         _cleanup_free_ char *path = strf(CXL "/%s/create_%s_region", json_str(region, "root"), json_str(region, "mode"));
         int r = -EBUSY;
@@ -64,8 +66,10 @@ static int region_begin(json_object *region, StepRun *run, char **ret_name) {
                         *ret_name = TAKE_PTR(name);
                         return 0;
                 }
+                if (r != -EBUSY)
+                        break;
         }
-        return r;
+        return r != -EBUSY && r != -EINPROGRESS && region_find_begun(region, ret_name) >= 0 ? 0 : r;
 }
 
 /* Whoever takes memory down and puts it back has its place kept, or tells that it is gone. When a card comes back later, another one's may

@@ -51,6 +51,39 @@ static void test_ending_waits_for_nobody(const char *state) {
         plan_free(m.plan);
 }
 
+/* Whatever it ends for: who is stuck is told what to do about it, in the record and by the line that is told. Other endings need nothing. */
+static void test_stuck_has_a_remedy(void) {
+        static const char *const given[] = { NULL, "", "echo x > y" };
+
+        for (int outcome = 0; outcome < _OUTCOME_MAX; outcome++)
+                for (size_t i = 0; i < ELEMENTSOF(given); i++) {
+                        _cleanup_close_ int told = memfd_create("told", MFD_CLOEXEC);
+                        _cleanup_free_ char *id = strf("%zu", 100 + (size_t) outcome * 10 + i), *why = NULL;
+                        WorkerIo io = { .in = -EBADF, .out = told };
+                        Removal m = { .io = &io, .lock = -EBADF, .plan = make_plan(), .started = now_monotonic() };
+                        char line[4096] = { 0 };
+                        Journal *again = NULL;
+                        Plan *plan = NULL;
+
+                        CHECK_INT(journal_create(id, m.plan, json_object_new_object(), &m.journal), 0);
+                        CHECK_INT(removal_end(&m, outcome, "stuck", "x", given[i]), 0);
+                        CHECK_INT(journal_read(id, &again, &plan, &why), 0);
+                        const char *first = json_object_get_string(json_at(json_array(again->end, "remedy"), 0));
+                        if (i == 2)
+                                CHECK_STR(first, given[i]);
+                        else if (outcome == OUTCOME_STUCK)
+                                CHECK_STR(first, "safe-remove plan 2  # what is left of it, and what is in the way");
+                        else
+                                CHECK(!first || !*first);
+                        CHECK(pread(told, line, sizeof(line) - 1, 0) > 0);
+                        CHECK(!first || strstr(line, "\"remedy\":[\""));
+                        journal_free(m.journal);
+                        plan_free(m.plan);
+                        journal_free(again);
+                        plan_free(plan);
+                }
+}
+
 /* That the operator has passed over what the kernel says is on record by the action that it takes, and where there was nothing it is not. */
 static void test_acknowledged(void) {
         static const char *const starts[] = {
@@ -82,6 +115,7 @@ int main(void) {
         setenv("SAFE_REMOVE_STATE_DIR", state, 1);
         test_ending_waits_for_nobody(state);
         test_acknowledged();
+        test_stuck_has_a_remedy();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
 }

@@ -8,6 +8,7 @@
 #include "daemon/guard/hands.h"
 #include "daemon/guard/ports.h"
 #include "daemon/log.h"
+#include "engine/journal.h"
 #include "kernel/pci/held-slot.h"
 #include "kernel/pci/pcie-slot.h"
 #include "tests/unit/test.h"
@@ -19,6 +20,7 @@
 static enum { GONE, DRIVEN, HELD } kernel;
 static bool marked, blinking;
 static uint64_t notes[_HELD_NOTE_MAX];
+static bool behind;            /* a removal has left a write behind */
 static bool writing;           /* whoever was to take it, or to give it back, has not come out of the kernel */
 /* The guard's surroundings: */
 static hand_done_t done;
@@ -128,6 +130,10 @@ bool held_is_being_written(const char *port) {
         return writing;
 }
 
+bool port_is_written(const char *port) {
+        return behind;
+}
+
 int held_list(json_object **ret) {
         *ret = json_object_new_array();
         if (marked) {
@@ -185,7 +191,7 @@ static void stop(void) {
 static void begin(void) {
         stop();
         kernel = DRIVEN;
-        marked = writing = false;
+        marked = writing = behind = false;
         memset(notes, 0, sizeof(notes));
         blinking = true;
         there = true;
@@ -193,6 +199,18 @@ static void begin(void) {
         start();
         free(told);
         told = NULL;
+}
+
+/* What pciehp drives was given back, whatever its mark says; but that of a write which may hold it yet stays. */
+static void test_marks(void) {
+        for (int i = 0; i < 2; i++) {
+                begin();
+                marked = true;
+                behind = i > 0;
+                stop();
+                start();
+                CHECK_INT(marked, behind);
+        }
 }
 
 static void run(void) {
@@ -758,6 +776,40 @@ static void test_hanging(void) {
         check_told(NULL);
 }
 
+/* It was held in the end: nobody takes it a second time for the press that it was held for. */
+static void test_hung_and_held(void) {
+        come_to(WRITING);
+        next_guard(_SOURCE_EVENT_KIND_INVALID);
+        kernel = HELD;
+        asks("hello", NULL);
+        wait_for_end();
+        check_told("button-pressed:held");
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        check_told("button-cancelled");
+        CHECK_INT(work, HAND_GIVE);
+        hand(NULL);
+        CHECK_INT(work, 0);
+        check_told("let-go");
+}
+
+/* Pressed when the removal has just given the slot back and the guard has not heard of that; and then the daemon ends, for good. */
+static void test_taken_at_the_end(void) {
+        CHECK_INT(setenv("SAFE_REMOVE_CLAIM_SEC", "1", 1), 0);
+        begin();
+        asks("want", "claim");
+        happens(SOURCE_BUTTON_PRESSED, PRESS, false);
+        CHECK_INT(work, HAND_HOLD);
+        hand(NULL);
+        check_told("button-pressed:held");
+        asks("want", "watch");
+        there = false;
+        ports_take_gone(ports);
+        for (unsigned looks = 0; looks < 100 && !work && sd_event_run(event, USEC_PER_SEC) > 0; looks++)
+                ;
+        CHECK_INT(unsetenv("SAFE_REMOVE_CLAIM_SEC"), 0);
+        CHECK_INT(work, HAND_GIVE);
+}
+
 /* It is held, and who wrote to its registers hangs: it is given back after that. */
 static void test_registers_hang(void) {
         begin();
@@ -857,9 +909,22 @@ static void test_yielded_untold(void) {
                         asks("hello", NULL);
                         ports_take_gone(ports);
                 }
+                free(told);
+                told = NULL;
                 happens(SOURCE_BUTTON_MISSED, NULL, false);
                 CHECK_INT(work, 0);
+                /* Nor is it told as a press, now or later: the daemon would make a removal of it. */
+                check_told(NULL);
+                asks("want", "light");
+                asks("hello", NULL);
+                check_told(NULL);
         }
+        /* It has taken it back since: then it is his blinking. */
+        begin();
+        kernel = HELD;
+        happens(SOURCE_BUTTON_MISSED, NULL, false);
+        CHECK_INT(work, 0);
+        check_told(NULL);
 }
 
 /* That a removal has left it to the kernel is believed for the time that this takes. */
@@ -870,6 +935,30 @@ static void test_yielded_long_ago(void) {
         CHECK_INT(work, HAND_HOLD);
 }
 
+static void asks_for_lost(void) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        json_set_str(o, "type", "look");
+        json_set_str(o, "port", PORT);
+        json_set_str(o, "why", "lost");
+        ports_take_message(ports, o);
+}
+
+/* A light that blinks is looked for where somebody knows of a press, or where a record may be missing: else it is older than the boot, say. */
+static void test_looked_at(void) {
+        begin();
+        asks_for_lost();
+        CHECK(!looked);
+        asks("look", NULL);
+        CHECK(looked);
+
+        looked = false;
+        happens(SOURCE_EVENTS_LOST, "records", false);
+        check_told("events-lost");
+        asks_for_lost();
+        CHECK(looked);
+}
+
 int main(void) {
         CHECK(sd_event_new(&event) >= 0);
         test_press();
@@ -877,6 +966,7 @@ int main(void) {
         test_second_press();
         test_claimed_over_a_restart();
         test_yielded();
+        test_marks();
         test_left_held();
         test_pressed_at_the_end();
         test_unheard();
@@ -885,10 +975,13 @@ int main(void) {
         test_past();
         test_deaths();
         test_hanging();
+        test_hung_and_held();
+        test_taken_at_the_end();
         test_registers_hang();
         test_adopted();
         test_yielded_untold();
         test_yielded_long_ago();
+        test_looked_at();
         test_gone();
         test_light();
         test_bit_of_a_driven_slot();

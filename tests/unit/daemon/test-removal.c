@@ -40,6 +40,20 @@ static void check_line(Removal *r, const char *line, const char *expected) {
         CHECK_STR(heard, expected);
 }
 
+/* What is pasted goes on with what was given up, and with nothing else. */
+static void check_remedy(const RemovalOwner *owner, RemovalKind kind, const char *test, const char *expected) {
+        _cleanup_json_ json_object *options = json_object_new_object();
+        const RemovalRequest request = { .number = 8, .kind = kind, .target = "2", .options = options };
+        _cleanup_(removal_freep) Removal *r = NULL;
+
+        if (test)
+                json_set_str(options, "self_test", test);
+        CHECK_INT(removal_new(owner, &request, &r), 0);
+        CHECK_INT(removal_take_slots(r, "2", NULL, NULL), 0);
+        removal_give_up(r, OUTCOME_STUCK, "it hangs");
+        CHECK(r->remedy && r->remedy[0] && r->remedy[1] && startswith(r->remedy[1], expected));
+}
+
 int main(void) {
         const RemovalRequest request = { .number = 7, .target = "2" };
         char slots[] = "slots", bus[] = "bus";
@@ -64,5 +78,10 @@ int main(void) {
         /* And the last at its end, when all that goes with it is as it is to be seen. */
         check_line(r, "{\"type\": \"end\", \"outcome\": \"safe\"}", "bus:State bus:end slots:ended bus:ended");
         removal_free(r);
+
+        check_remedy(&owner, KIND_REMOVE, NULL, "safe-remove remove 2  #");
+        check_remedy(&owner, KIND_REMOVE, "held", "safe-remove self-test 2  #");
+        check_remedy(&owner, KIND_REMOVE, "power", "safe-remove self-test --with-power 2  #");
+        check_remedy(&owner, KIND_RESTORE, NULL, "safe-remove restore 2  #");
         return EXIT_SUCCESS;
 }

@@ -114,7 +114,7 @@ static void test_what_goes_back(bool taken) {
         CHECK_INT(told.failed, taken ? 0x3c : 0x38);
         wait_for_state(pid, taken);
 
-        _cleanup_free_ char *who = strf("until then these stay stopped: process %d (child)", pid), *line = strf("{ kill -CONT %d; safe-remove plan 2; }", pid);
+        _cleanup_free_ char *who = strf("until then these stay stopped: process %d (child)", pid), *line = strf("{ kill -CONT %d; safe-remove status 2; }", pid);
         CHECK_INT(!!strstr(c.engine.stuck_why, who), taken);
         CHECK_INT(streq_ptr(c.engine.stuck_remedy, line), taken);
         waiting_child_end(pid);
@@ -138,7 +138,7 @@ static void test_they_run_on(void) {
         _cleanup_free_ char *text = writer_text(journal_writer(c.journal));
         _cleanup_free_ char *who = strf("after that continues the stopped processes: process %d (child)", standing);
         CHECK(strstr(text, who));
-        _cleanup_free_ char *line = strf("tail --pid=%d -f /dev/null && tail --pid=%d -f /dev/null && { kill -CONT %d; safe-remove plan 2; }", pid,
+        _cleanup_free_ char *line = strf("tail --pid=%d -f /dev/null && tail --pid=%d -f /dev/null && { kill -CONT %d; safe-remove status 2; }", pid,
                                          somebody, standing);
         CHECK(strstr(c.engine.stuck_remedy, line) == c.engine.stuck_remedy);
         CHECK_INT(state_of(standing), 'T');
@@ -172,7 +172,7 @@ static void test_revert_hangs(void) {
         CHECK_INT(told.undone, 0x1);
         CHECK_INT(told.failed, 0xe);
         check_policy("online_movable");
-        _cleanup_free_ char *text = journal_text(&c), *who = writer_text(writer), *remedy = writer_remedy(writer, "safe-remove plan 2");
+        _cleanup_free_ char *text = journal_text(&c), *who = writer_text(writer), *remedy = writer_remedy(writer, "safe-remove status 2");
         const char *first = strstr(text, WRITTEN);
         CHECK(first && !strstr(first + 1, WRITTEN));
         CHECK(strstr(c.engine.stuck_why, who));
@@ -276,7 +276,7 @@ static void test_step_says_done(void) {
         CHECK_INT(journal_write_begins(c.journal, "offline > state", pid, start_time_of(pid), true), 0);
         CHECK_INT(engine_forward(&c.engine), -EINPROGRESS);
         CHECK_INT(c.engine.failed_step, 0);
-        CHECK(c.engine.left_behind && strstr(c.engine.run.why, "still waits in the kernel (offline > state)"));
+        CHECK(c.engine.left_behind && strstr(c.engine.run.why, "still waits in the kernel (offline > state"));
         CHECK_INT(told.done, 0);
         check_policy("online");
 

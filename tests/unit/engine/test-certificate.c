@@ -150,6 +150,48 @@ static void test_sanitized(void) {
 }
 
 /* Each byte of each file that the proof stands on, one at a time. */
+static void note_proof(Journal *j, size_t step, const char *answer) {
+        _cleanup_json_ json_object *notes = json_object_new_array();
+        _cleanup_free_ char *text = strf("{\"probes\": [{\"name\": \"power\", \"holds\": true, \"answer\": \"%s\"}]}", answer);
+        json_object *note = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &note), 0);
+        json_object_array_add(notes, note);
+        CHECK_INT(journal_step(j, "do", step, NULL), 0);
+        CHECK_INT(journal_note(j, step, notes), 0);
+}
+
+/* Of two cards at once each light has the answers that it relied on, and the operator's word for what the kernel said stands there as a use of force. */
+static void test_several(void) {
+        static const char start_text[] = "{\"trigger\": \"command\", \"since\": {\"acknowledged\": [\"WARNING: something else\"]}}";
+        _cleanup_(plan_freep) Plan *p = plan_of_text(
+                "{\"schema\": \"safe-remove/plan/1\", \"digest\": \"d1\", \"slot\": {\"name\": \"2\"}, \"card\": {\"serial\": \"0x1\"},"
+                "\"slots\": [{\"name\": \"2\", \"port\": \"0000:0c:00.0\"}, {\"name\": \"3\", \"port\": \"0000:0c:01.0\"}], \"steps\": ["
+                "{\"name\": \"prove-safe\", \"args\": {\"scope\": {\"slot\": \"2\"}}}, {\"name\": \"prove-safe\", \"args\": {\"scope\": {\"slot\": \"3\"}}}]}");
+        _cleanup_json_ json_object *o = NULL;
+        _cleanup_(journal_freep) Journal *j = NULL;
+        json_object *start = NULL, *probes;
+
+        state_new();
+        CHECK_INT(json_parse(start_text, strlen(start_text), &start), 0);
+        CHECK_INT(journal_create("1", p, start, &j), 0);
+        CHECK_INT(certificates_begin(1), 0);
+        note_proof(j, 0, "of 2");
+        note_proof(j, 1, "of 3");
+        end(j);
+        CHECK_INT(chain_read(1, &o, NULL, NULL), 0);
+        CHECK_INT(json_len(json_array(o, "slots")), 2);
+        probes = json_array(o, "probes");
+        CHECK_INT(json_len(probes), 2);
+        for (size_t i = 0; i < 2; i++) {
+                CHECK_STR(json_str(json_at(probes, i), "slot"), i == 0 ? "2" : "3");
+                CHECK_STR(json_str(json_at(probes, i), "answer"), i == 0 ? "of 2" : "of 3");
+        }
+        CHECK_STR(json_object_get_string(json_at(json_array(o, "forced"), 0)), "acknowledged a complaint of the kernel: WARNING: something else");
+        CHECK(json_has_string(json_array(j->start, "slots"), "2") && json_has_string(json_array(j->start, "slots"), "3"));
+        check_verifies(1);
+}
+
 static void test_altered_byte(void) {
         static const struct { const char *id, *name; } files[] = {
                 { "1", "certificate.json" }, { "2", "certificate.json" }, { "1", "journal" }, { "1", "plan.json" }, { NULL, "chain.json" },
@@ -410,6 +452,7 @@ int main(void) {
         test_seal();
         test_content();
         test_sanitized();
+        test_several();
         test_altered_byte();
         test_missing();
         test_swapped();

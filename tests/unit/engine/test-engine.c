@@ -53,13 +53,13 @@ static void test_failure_goes_back(void) {
         _cleanup_(case_done) Case c;
 
         case_new(&c, CARD("0x1"), POLICY_STEPS STUBBORN_STEP);
-        CHECK_INT(engine_forward(&c.engine), -EIO);
+        CHECK_INT(engine_forward(&c.engine), -EBUSY);
         CHECK_INT(c.engine.failed_step, 2);
-        CHECK_STR(c.engine.run.why, "0000:0c:00.0:pcie004 is still bound to pciehp after unbind");
+        CHECK(startswith(c.engine.run.why, "0000:0c:00.0:pcie004 is still bound to pciehp after unbind"));
         CHECK(engine_can_go_back(&c.engine));
         CHECK_INT(engine_back(&c.engine, "failed", "test"), 0);
         check_policy("online_movable");
-        check_kinds(&c, "start do done do done do failed back undone undo undone undo undone");
+        check_kinds(&c, "start do done do done do note do note do note do note failed back undo undone undo undone undo undone");
 }
 
 /* Somebody else acts in the pauses around a step's write, in which the engine asks whether it is called off. */
@@ -99,10 +99,9 @@ static void test_only_what_shows_counts(void) {
 
         case_new(&c, "null", POLICY_STEPS);
         pause_with(&c, set_back);
-        CHECK_INT(engine_forward(&c.engine), -EIO);
+        CHECK_INT(engine_forward(&c.engine), -EBUSY);
         CHECK_INT(c.engine.failed_step, 0);
-        CHECK_STR(c.engine.run.why, "the kernel accepted every write, but what was asked for has not happened");
-        check_kinds(&c, "start do failed");
+        CHECK(startswith(c.engine.run.why, "the kernel accepted every write, but what was asked for has not happened; "));
 }
 
 /* A drill that nobody has patience for ends when its file is there: of each half for itself. */
@@ -271,7 +270,7 @@ static void test_driver_gone(void) {
         CHECK_INT(unlink(driver), 0);
         case_new(&c, CARD("0x77"), POLICY_STEPS CARD_STEP);
         CHECK_INT(engine_forward(&c.engine), -ESTALE);
-        CHECK_STR(c.engine.run.remedy, "echo 0000:0d:00.0 > /sys/bus/pci/drivers/cxl_pci/bind");
+        CHECK_STR(c.engine.run.remedy, "echo 0000:0d:00.0 > /sys/bus/pci/drivers/cxl_pci/bind && safe-remove plan 2");
         CHECK_INT(symlink(link, driver), 0);
 }
 

@@ -6,6 +6,7 @@
 #include "engine/identity.h"
 #include "plan/restore.h"
 #include "plan/scope/scope.h"
+#include "tests/unit/plan/plan-text.h"
 #include "tests/unit/test.h"
 
 #define SECOND_DISK "/sys/bus/pci/devices/0000:04:00.0"
@@ -59,10 +60,46 @@ static void test_other_disk(json_object *box, json_object *disk) {
         check(box, 0, NULL);
 }
 
+#define PORT_CONFIG "/sys/bus/pci/devices/0000:00:10.0/config"
+
+/* The port says that its slot has a card, and that its link is up, or neither. */
+static void set_present(bool present) {
+        _cleanup_free_ char *config = NULL;
+        size_t length = 0, at;
+
+        CHECK_INT(read_file(PORT_CONFIG, &config, &length), 0);
+        for (at = (uint8_t) config[0x34]; at > 0 && config[at] != 0x10; at = (uint8_t) config[at + 1])
+                CHECK(at + 1 < length);
+        CHECK(at > 0 && at + 0x1a < length);
+        config[at + 0x1a] = (char) (present ? config[at + 0x1a] | 0x40 : config[at + 0x1a] & ~0x40);
+        config[at + 0x13] = (char) (present ? config[at + 0x13] | 0x20 : config[at + 0x13] & ~0x20);
+        _cleanup_fclose_ FILE *f = fopen(PORT_CONFIG, "we");
+        CHECK(f && fwrite(config, 1, length, f) == length);
+}
+
+/* While a slot is held the kernel shows everything of a card that is out: its port alone tells. */
+static void test_pulled(void) {
+        Plan *p = plan_of_text("{\"schema\": \"safe-remove/plan/1\", \"digest\": \"d1\", \"slot\": {\"name\": \"4\", \"port\": \"0000:00:10.0\"}, "
+                               "\"card\": null, \"steps\": []}");
+
+        set_present(true);
+        CHECK(!plan_pulled_slot(p, NULL));
+        set_present(false);
+        CHECK_STR(plan_pulled_slot(p, NULL), "4");
+        CHECK_STR(plan_pulled_slot(p, "4"), "4");
+        CHECK(!plan_pulled_slot(p, "5"));
+        CHECK_INT(rename(PORT_CONFIG, PORT_CONFIG ".away"), 0);
+        CHECK(!plan_pulled_slot(p, NULL)); /* a port that cannot be read says nothing */
+        CHECK_INT(rename(PORT_CONFIG ".away", PORT_CONFIG), 0);
+        set_present(true);
+        plan_free(p);
+}
+
 int main(void) {
         _cleanup_json_ json_object *box = card_of("4"), *disk = card_of("11");
 
         test_card(box, disk);
         test_other_disk(box, disk);
+        test_pulled();
         return EXIT_SUCCESS;
 }

@@ -15,6 +15,7 @@
 #include "engine/state-dir.h"
 #include "kernel/process/apart.h"
 #include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/listing.h"
 #include "kernel/sysfs/write.h"
 #include "tests/unit/own-processes.h"
 #include "tests/unit/plan/plan-text.h"
@@ -23,8 +24,16 @@
 /* The files, and the folders whose entries, were made durable, in the place of the C library's. */
 static char synced[4096];
 
+/* The removal's journal while anything was made durable for it: the longest that it was. */
+static const char *watched;
+static off_t watched_length;
+
 int fsync(int fd) {
         _cleanup_free_ char *link = strf("/proc/self/fd/%d", fd), *path = NULL;
+        struct stat st;
+
+        if (watched && stat(watched, &st) >= 0 && st.st_size > watched_length)
+                watched_length = st.st_size;
 
         CHECK(link);
         CHECK_INT(read_link_at(AT_FDCWD, link, &path), 0);
@@ -34,9 +43,14 @@ int fsync(int fd) {
 }
 
 static unsigned data_synced;
+static int data_error;
 
 int fdatasync(int fd) {
         data_synced++;
+        if (data_error > 0) {
+                errno = data_error;
+                return -1;
+        }
         return (int) syscall(SYS_fdatasync, fd);
 }
 
@@ -87,6 +101,35 @@ static void test_round_trip(void) {
 }
 
 /* Before a step touches anything its record is on the medium; that it is done gets there together with the next one. */
+/* With the record that it begins with, all that this goes by is there after a power cut. */
+static void test_begun_last(void) {
+        _cleanup_free_ char *path = strf("%s/removals/22/journal", state_dir());
+
+        watched = path;
+        watched_length = 0;
+        data_synced = 0;
+        _cleanup_(journal_freep) Journal *j = create("22");
+        watched = NULL;
+        CHECK_INT(watched_length, 0);
+        CHECK_INT(data_synced, 1);
+        CHECK_INT(times_synced("/removals/22/plan.json", state_dir()), 1);
+        CHECK_INT(times_synced("/removals/22", state_dir()), 1);
+        CHECK_INT(times_synced("/removals/22/journal", state_dir()), 0);
+        CHECK_INT(journal_end(j, "safe", "done", "safe to pull", NULL), 0);
+}
+
+/* Who was told that it cannot be written down is not surprised by it after the next start. */
+static void test_not_begun(void) {
+        _cleanup_(plan_freep) Plan *p = make_plan();
+        _cleanup_(journal_freep) Journal *j = NULL, *back = NULL;
+
+        data_error = EIO;
+        CHECK_INT(journal_create("23", p, json_object_new_object(), &j), -EIO);
+        data_error = 0;
+        CHECK(!j);
+        CHECK_INT(reopen("23", &back), -EBADMSG);
+}
+
 static void test_synced(void) {
         _cleanup_(journal_freep) Journal *j = create("20");
 
@@ -255,7 +298,7 @@ static void test_id_taken(void) {
         CHECK_INT(journal_create("0", p, json_object_new_object(), &second), -EINVAL);
 }
 
-/* Every name that is made is there after power loss too: the folder that it is in is synced, after it; and the record after the plan. */
+/* Every name that is made is there after power loss too: the folder that it is in is synced, after it. */
 static void test_names_last(const char *dir) {
         _cleanup_free_ char *state = strf("%s/state", dir);
         _cleanup_(plan_freep) Plan *p = make_plan();
@@ -268,8 +311,7 @@ static void test_names_last(const char *dir) {
         CHECK_INT(times_synced("", dir), 1);                    /* state */
         CHECK_INT(times_synced("/state", dir), 1);              /* removals */
         CHECK_INT(times_synced("/state/removals", dir), 1);     /* 1 */
-        const char *first = strstr(synced, "/1/plan.json\n"), *record = first ? strstr(first, "/1/journal\n") : NULL,
-                   *names = record ? strstr(record, "/removals/1\n") : NULL;
+        const char *first = strstr(synced, "/1/plan.json\n"), *names = first ? strstr(first, "/removals/1\n") : NULL;
         CHECK(names);
         CHECK_INT(times_synced("/state/removals/1", dir), 1);   /* plan.json, journal */
         CHECK_INT(machine_lock(&lock), 0);
@@ -637,6 +679,76 @@ static void test_prune(void) {
         CHECK(!is_on_record("101") && is_on_record("102") && is_on_record("103") && is_on_record("104"));
 }
 
+static void lose_end(const char *id) {
+        _cleanup_free_ char *dir = NULL, *path = NULL, *text = NULL;
+
+        CHECK_INT(removal_dir(id, &dir), 0);
+        path = strf("%s/journal", dir);
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        char *end = strstr(text, "{ \"ev\": \"end\"") ?: strstr(text, "{\"ev\":\"end\"");
+        CHECK(end && truncate(path, end - text) == 0);
+}
+
+static void check_made_up(const char *made_id, const char *missing_id) {
+        _cleanup_json_ json_object *made = json_object_new_array(), *missing = json_object_new_array();
+
+        CHECK(missing_id ? journals_make_up(made, missing) < 0 : journals_make_up(made, missing) == 0);
+        CHECK_INT(json_len(made), made_id != NULL);
+        CHECK_INT(json_len(missing), missing_id != NULL);
+        CHECK(!made_id || json_has_string(made, made_id));
+        CHECK(!missing_id || json_has_string(missing, missing_id));
+}
+
+static Journal *opened(const char *id) {
+        Journal *j = NULL;
+
+        CHECK_INT(reopen(id, &j), 0);
+        return j;
+}
+
+/* How it ended is known for as long as the boot lasts, whatever becomes of the record: an older one that was brought back, or one for whose end there was no room. */
+static void test_end_kept(void) {
+        _cleanup_(journal_freep) Journal *first = create("205"), *full = create("206");
+        _cleanup_json_ json_object *end = NULL, *none = NULL;
+
+        CHECK_INT(journal_end_kept(first, &end), -ENOENT);
+        CHECK_INT(journal_end(first, "safe", "done", "slot 2: safe to pull", NULL), 0);
+        check_made_up(NULL, NULL);
+        lose_end("205");
+        _cleanup_(journal_freep) Journal *older = opened("205");
+        CHECK(!older->ended);
+        CHECK_INT(journal_end_kept(older, &end), 0);
+        CHECK_STR(json_str(end, "outcome"), "safe");
+        check_made_up("205", NULL);
+        check_made_up(NULL, NULL);
+        _cleanup_(journal_freep) Journal *made = opened("205");
+        CHECK(made->ended);
+        CHECK_STR(json_str(made->end, "message"), "slot 2: safe to pull");
+
+        closep(&full->fd);
+        full->fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+        CHECK(full->fd >= 0);
+        CHECK_INT(journal_end(full, "restored", "cancelled", "", NULL), 1);
+        _cleanup_(journal_freep) Journal *endless = opened("206");
+        CHECK(!endless->ended);
+        CHECK_INT(journal_ends_highest(), 206);
+        check_made_up("206", NULL);
+
+        /* A number that is another one's now says nothing of it. */
+        test_remove_tree(first->dir);
+        _cleanup_(journal_freep) Journal *other = create("205");
+        CHECK_INT(journal_end_kept(other, &none), -ENOENT);
+        /* Nor does what is there of one that began at another time. */
+        CHECK_INT(journal_end(other, "safe", "done", "", NULL), 0);
+        json_set_u64(other->start, "monotonic_usec", 7);
+        CHECK_INT(journal_end_kept(other, &none), -ENOENT);
+        /* And whoever begins under a number that had ended takes that end away. */
+        test_remove_tree(full->dir);
+        CHECK_INT(journal_ends_highest(), 206);
+        _cleanup_(journal_freep) Journal *again = create("206");
+        CHECK_INT(journal_ends_highest(), 205);
+}
+
 /* Nothing is promised where nothing can be written. */
 static void test_unwritable(void) {
         _cleanup_(journal_freep) Journal *j = NULL;
@@ -647,6 +759,23 @@ static void test_unwritable(void) {
         CHECK(!j);
 }
 
+/* However many end in one boot, it is the newest of them that are kept. */
+static void test_ends_bounded(void) {
+        enum { FIRST = 3001, N = 210, KEPT = 200 };
+        _cleanup_free_ char *folder = strf("%s/ended", run_dir()), *newest = strf("%s/%u", folder, FIRST + N - 1),
+                            *oldest = strf("%s/%u", folder, FIRST + N - KEPT), *gone = strf("%s/%u", folder, FIRST + N - KEPT - 1);
+        _cleanup_listing_ Listing names = { 0 };
+
+        for (unsigned i = 0; i < N; i++) {
+                _cleanup_free_ char *id = strf("%u", FIRST + i);
+                _cleanup_(journal_freep) Journal *j = create(id);
+                CHECK_INT(journal_end(j, "safe", "done", "", NULL), 0);
+        }
+        CHECK(access(newest, F_OK) >= 0 && access(oldest, F_OK) >= 0 && access(gone, F_OK) < 0);
+        CHECK_INT(listing_readf(&names, "%s", folder), 0);
+        CHECK_INT(names.n, KEPT);
+}
+
 int main(void) {
         _cleanup_free_ char *dir = test_folder();
 
@@ -655,6 +784,8 @@ int main(void) {
         setenv("SAFE_REMOVE_RUN_DIR", run, 1);
         test_round_trip();
         test_synced();
+        test_begun_last();
+        test_not_begun();
         test_direction_stays();
         test_notes();
         test_disturbed();
@@ -676,6 +807,8 @@ int main(void) {
         test_step_that_is_not_there();
         test_replay();
         test_prune();
+        test_end_kept();
+        test_ends_bounded();
         test_unwritable();
         test_remove_tree(dir);
         return EXIT_SUCCESS;

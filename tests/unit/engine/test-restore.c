@@ -60,7 +60,7 @@ static void test_elsewhere(void) {
         case_new(&c, OPEN "," ELSEWHERE_STEP("19058917376") "," CLOSE);
         CHECK(!engine_restore_needed(&c.engine));
         CHECK_INT(json_u64(c.engine.args, "start"), 19595788288);
-        case_new(&d, OPEN "," ELSEWHERE_STEP("19058917376") "," CLOSE);
+        case_new(&d, OPEN "," ELSEWHERE_STEP("19058917376") "," CLOSE_STOPPED);
         CHECK_INT(engine_restore(&d.engine), 0);
         check_kinds(&d, "start do note done done do done");
         CHECK(d.engine.run.moves && d.engine.run.moves->n == 1);
@@ -196,6 +196,23 @@ static void test_record(void) {
         CHECK_STR(r->id, wanted);
 }
 
+/* One that got stuck on its way back has left down what it has not put back. */
+static void test_left_down(void) {
+        _cleanup_(record_freep) Record *r = NULL;
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_(plan_freep) Plan *p = make_plan("removal", CARD, OPEN);
+        _cleanup_free_ char *id = strf("%u", next_id++);
+
+        CHECK_INT(journal_create(id, p, json_object_new_object(), &j), 0);
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        CHECK_INT(journal_back(j, "failed", "test"), 0);
+        CHECK_INT(journal_step(j, "undone", 0, NULL), 0);
+        CHECK_INT(journal_end(j, "stuck", "stuck", "test", NULL), 0);
+        CHECK_INT(record_find(&(RecordQuestion) { .fits = any }, &r, NULL), 0);
+        CHECK_STR(r->id, id);
+        CHECK(record_is_left_down(r) && json_flag(r->journal->undone, "0"));
+}
+
 static bool is_its_end(const Record *later, void *userdata) {
         return record_finishes(later, userdata);
 }
@@ -228,6 +245,7 @@ int main(void) {
         test_crash_behind_failure();
         test_record();
         test_finished();
+        test_left_down();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
 }

@@ -16,6 +16,7 @@
 #define SLOTS "/sys/bus/pci/slots"
 #define PORT "0000:0c:00.0"
 #define CONFIG "/sys/bus/pci/devices/" PORT "/config"
+#define DRIVER "/sys/bus/pci_express/devices/" PORT ":pcie004/driver"
 
 enum {
         CAP = 0x74,
@@ -237,6 +238,61 @@ static void test_registers(void) {
         CHECK_INT(control_byte(1) & PCI_EXP_SLTCTL_PIC >> 8, INDICATOR_ON);
 }
 
+/* What the kernel would make of the power. */
+static void put_control(unsigned set, unsigned clear) {
+        _cleanup_close_ int fd = open(CONFIG, O_RDWR | O_CLOEXEC);
+        uint8_t b = (uint8_t) ((control_byte(1) & ~(clear >> 8)) | set >> 8);
+
+        CHECK(fd >= 0 && pwrite(fd, &b, 1, CAP + PCI_EXP_SLTCTL + 1) == 1);
+}
+
+static void put_card(void) {
+        _cleanup_close_ int fd = open(CONFIG, O_RDWR | O_CLOEXEC);
+        const uint8_t b = PCI_EXP_SLTSTA_PDS;
+
+        CHECK(fd >= 0 && pwrite(fd, &b, 1, CAP + PCI_EXP_SLTSTA) == 1);
+}
+
+/* Only a card that has power, only where nothing else says that it has to stay, and nobody's hold. */
+static void test_dark(void) {
+        const unsigned off = INDICATOR_OFF << 8;
+
+        put_attention(INDICATOR_OFF);
+        put_control(off, PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC);
+        CHECK_INT(led_light_up(PORT), 0);
+        CHECK_INT(control_byte(1) & PCI_EXP_SLTCTL_PIC >> 8, INDICATOR_OFF); /* it is empty */
+
+        put_card();
+        put_control(off | PCI_EXP_SLTCTL_PCC, PCI_EXP_SLTCTL_PIC);
+        CHECK_INT(led_light_up(PORT), 0);
+        CHECK_INT(control_byte(1) & PCI_EXP_SLTCTL_PIC >> 8, INDICATOR_OFF); /* it has no power */
+
+        put_control(off, PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC);
+        put_attention(INDICATOR_ON);
+        CHECK_INT(led_light_up(PORT), 0);
+        CHECK_INT(control_byte(1) & PCI_EXP_SLTCTL_PIC >> 8, INDICATOR_OFF); /* a fault is shown */
+
+        put_attention(INDICATOR_BLINK);
+        CHECK_INT(rename(DRIVER, DRIVER "-away"), 0);
+        CHECK_INT(led_light_up(PORT), 0);
+        CHECK_INT(control_byte(1) & PCI_EXP_SLTCTL_PIC >> 8, INDICATOR_OFF); /* held */
+        CHECK_INT(rename(DRIVER "-away", DRIVER), 0);
+
+        CHECK_INT(led_light_up(PORT), 0);
+        CHECK_INT(control_byte(1) & PCI_EXP_SLTCTL_PIC >> 8, INDICATOR_ON);
+        CHECK_INT(control_byte(1) & PCI_EXP_SLTCTL_PCC >> 8, 0);
+        CHECK_INT(control_byte(0) & PCI_EXP_SLTCTL_AIC, INDICATOR_BLINK << 6);
+        CHECK_INT(led_light_up("ffff:00:00.0"), -ENOENT);
+
+        /* Left blinking, under power or not. */
+        for (int powered = 0; powered < 2; powered++) {
+                put_card(); /* a write to this file leaves the bit that it clears in a slot's register */
+                put_control(INDICATOR_BLINK << 8 | (powered ? 0 : PCI_EXP_SLTCTL_PCC), PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_PCC);
+                CHECK_INT(led_light_up(PORT), 0);
+                CHECK_INT(control_byte(1) & PCI_EXP_SLTCTL_PIC >> 8, powered ? INDICATOR_ON : INDICATOR_BLINK);
+        }
+}
+
 /* Lights that tools in user space give other meanings. */
 static void test_foreign(void) {
         CHECK(!slot_lights_are_foreign("0000:0c:00.0") && !slot_lights_are_foreign("ffff:00:00.0"));
@@ -256,6 +312,7 @@ int main(void) {
         test_locate_held();
         test_locate_taken();
         test_locate_and_hold();
+        test_dark();
         test_registers();
         test_foreign();
         return EXIT_SUCCESS;

@@ -94,6 +94,24 @@ static void test_same_card(void) {
         CHECK(!json_str(step, "undo"));
 }
 
+/* A removal that got stuck on its way back: what it had begun and had not put back, and no step that it had not come to. */
+static void test_turned_back(void) {
+        _cleanup_json_ json_object *undone = json_object_new_object();
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        json_set_bool(undone, "0", true);
+        json_set_bool(undone, "2", true);
+        json_set_str(c.removal->steps[0].args, "attention_led", "blink");
+        const RestoreSource source = { .id = "7", .plan = c.removal, .stuck = true, .turned_back = true, .n_begun = 5, .undone = undone };
+        PlanRequest r = request(&c);
+        check_steps(c.removal, "hold auto-online offline-memory disable-dax disable-region decommit-region delete-region auto-online disable-memdev "
+                        "release power-off prove-safe show-safe");
+        CHECK_INT(plan_restoration(c.t, c.slot, &r, &source, &c.plan), 0);
+        check_steps(c.plan, "release* auto-online* disable-region disable-dax auto-online* hold*");
+        CHECK_STR(json_str(c.plan->steps[5].args, "attention_led"), "blink"); /* and not as the stuck removal has it by now */
+}
+
 /* What processes map is kmem's first when its region comes back: the kernel must not put it online then, on neither way. */
 static void test_mapped_by_processes(void) {
         _cleanup_(case_done) Case c;
@@ -391,6 +409,7 @@ static void test_nothing(void) {
 
 int main(void) {
         test_same_card();
+        test_turned_back();
         test_mapped_by_processes();
         test_renamed();
         test_elsewhere();

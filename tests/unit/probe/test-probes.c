@@ -1058,6 +1058,24 @@ static void test_described(void) {
         CHECK_INT(n_said, n_probes);
 }
 
+/* Each step that is about the light or the power asks for itself: none relies on that the one before it has. */
+static void test_steps_ask(void) {
+        static const StepLimits limits = { .write_timeout_usec = USEC_PER_SEC };
+        StepRun run = { .limits = &limits, .note = keep_notes, .notes = json_object_new_array(), .resumed = true };
+        _cleanup_json_ json_object *args = json_object_new_object();
+
+        json_set(args, "scope", json_ref(scope));
+        CHECK_INT(step_ops(STEP_POWER_OFF)->check(args, &run), -EBUSY);
+        CHECK(run.why && startswith(run.why, "not ready to lose power: "));
+        CHECK_INT(step_ops(STEP_PROVE_SAFE)->apply(args, &run), -EBUSY);
+        CHECK_INT(json_len(run.notes), 1);
+        CHECK_INT(step_ops(STEP_PROVE_SAFE)->verify(args, &run), STEP_NOT_APPLIED);
+        CHECK_INT(step_ops(STEP_SHOW_SAFE)->apply(args, &run), -EBUSY);
+        CHECK(step_ops(STEP_SHOW_SAFE)->verify(args, &run) != STEP_APPLIED);
+        json_object_put(run.notes);
+        step_run_done(&run);
+}
+
 int main(void) {
         static const char text[] =
                 "{\"slot\": \"2\", \"port\": \"0000:0c:00.0\", \"service\": \"0000:0c:00.0:pcie004\", \"address\": \"0000:0d:00\","
@@ -1067,6 +1085,7 @@ int main(void) {
         CHECK_INT(json_parse(text, strlen(text), &scope), 0);
         counted = json_object_new_object();
         test_described();
+        test_steps_ask();
         test_ranges();
         test_memory();
         test_libraries();

@@ -77,7 +77,7 @@ static void turn_off(void) {
 }
 
 /* Forward by the step that puts the policy back, backward by the undo of the one that turned it off. */
-static void turn_on(bool backward, const char *word, size_t n_lost) {
+static void turn_on(bool backward, const char *word, size_t n_lost, const char *told) {
         _cleanup_json_ json_object *args = backward ? args_of("offline", word) : args_of(word, "offline");
         const StepOps *ops = step_ops(STEP_AUTO_ONLINE);
         StepRun run = new_run();
@@ -85,7 +85,7 @@ static void turn_on(bool backward, const char *word, size_t n_lost) {
         CHECK_INT((backward ? ops->revert : ops->apply)(args, &run), 0);
         CHECK_INT(json_len(run.lost), n_lost);
         if (n_lost > 0)
-                CHECK(strstr(json_object_get_string(json_at(run.lost, 0)), "memory202"));
+                CHECK(strstr(json_object_get_string(json_at(run.lost, 0)), told));
         step_run_done(&run);
 }
 
@@ -97,12 +97,13 @@ static void test_newcomers(bool backward) {
         add_block(201, "online\n");
         CHECK_INT(mkdir(BLOCKS "/memory202", 0755), 0); /* can be neither read nor written: told */
         CHECK_INT(mkdir(BLOCKS "/memory202/state", 0755), 0);
-        turn_on(backward, "online_movable", 1);
+        turn_on(backward, "online_movable", 1, "memory202");
         check_state(200, "online_movable");
         check_state(201, "online");
         check_state(147, "offline");
         test_put(BLOCKS "/memory200/state", "offline\n");
-        turn_on(backward, "offline", 0); /* the administrator wants new memory offline */
+        test_put(AUTO_ONLINE_PATH, "offline\n");
+        turn_on(backward, "offline", 0, NULL); /* the administrator wants new memory offline */
         check_state(200, "offline");
         drop_block(200);
         drop_block(201);
@@ -142,28 +143,54 @@ static void test_restoration(void) {
         noted = NULL;
 }
 
-/* Somebody else has written another word over ours: it stays, and what has come is online all the same. */
-static void test_policy_of_others(void) {
+static void check_policy(const char *word) {
         _cleanup_free_ char *now = NULL;
 
+        CHECK_INT(auto_online_policy_read(&now), 0);
+        CHECK_STR(now, word);
+}
+
+/* Somebody else has written another word over ours: it stays, and what has come is online all the same. */
+static void test_policy_of_others(void) {
         noted = json_object_new_array();
         turn_off();
         add_block(200, "offline\n");
         test_put(AUTO_ONLINE_PATH, "online_kernel\n");
-        turn_on(true, "online_movable", 0);
-        CHECK_INT(auto_online_policy_read(&now), 0);
-        CHECK_STR(now, "online_kernel");
+        turn_on(true, "online_movable", 1, "somebody has set");
+        check_policy("online_kernel");
         check_state(200, "online_movable");
         drop_block(200);
         json_object_put(noted);
         noted = NULL;
+
+        /* Before it was turned off: that is the word which is put back. */
+        noted = json_object_new_array();
+        _cleanup_json_ json_object *args = args_of("offline", "online_movable");
+        const StepOps *ops = step_ops(STEP_AUTO_ONLINE);
+        StepRun run = new_run();
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+        CHECK_INT(ops->revert(args, &run), 0);
+        check_policy("online_kernel");
+        step_run_done(&run);
+
+        /* And over ours on the way forward: it is left, which is told, and nothing is left to be done. */
+        run = new_run();
+        CHECK_INT(ops->apply(args, &run), 0);
+        step_run_done(&run);
+        test_put(AUTO_ONLINE_PATH, "online\n");
+        turn_on(false, "online_movable", 1, "somebody has set");
+        check_policy("online");
+        json_object_put(noted);
+        noted = NULL;
+        test_put(AUTO_ONLINE_PATH, "online_movable\n");
 }
 
 /* A record from before there was such a note. */
 static void test_without_note(void) {
         noted = json_object_new_array();
         add_block(200, "offline\n");
-        turn_on(true, "online_movable", 0);
+        turn_on(true, "online_movable", 0, NULL);
         check_state(200, "offline");
         drop_block(200);
         json_object_put(noted);

@@ -8,7 +8,9 @@
 
 #include "base/clock.h"
 #include "kernel/block/block-ground.h"
+#include "kernel/mounts/mount-ns.h"
 #include "step/undo/device-back.h"
+#include "step/undo/mount-back.h"
 #include "tests/unit/noted.h"
 #include "tests/unit/test.h"
 
@@ -85,6 +87,19 @@ static void check_found(StepRun *run, const char *path, const char *wanted) {
                 CHECK(stat(found, &st) == 0 && st.st_rdev == dev);
 }
 
+/* Nobody can mount it now, and whoever has it again is told how. */
+static void check_mount_remedy(StepRun *run) {
+        _cleanup_json_ json_object *args = NULL;
+        uint64_t host = 1;
+
+        (void) mount_ns_host(&host);
+        _cleanup_free_ char *text = strf("{\"fs\": {\"type\": \"ext4\", \"source\": \"/dev/nvme0n1\", \"super_options\": \"rw\"}, \"mounts\": ["
+                    "{\"ns\": %ju, \"root\": \"/\", \"target\": \"/mnt/a b\"}]}", (uintmax_t) host);
+        CHECK_INT(json_parse(text, strlen(text), &args), 0);
+        CHECK_INT(mounts_back(args, run), -ENODEV);
+        CHECK_STR(run->remedy, "mount -t ext4 -o rw UUID=" UUID " '/mnt/a b'  # once it is there again");
+}
+
 /* It is there as before, whoever else has the same content and the link that says so. */
 static void test_never_went(void) {
         _cleanup_(run_done) StepRun run = run_new();
@@ -114,6 +129,7 @@ static void test_copies(void) {
         add("virtual/block/loop0", 0, 9, UUID);
         check_found(&run, "/dev/nvme0n1", NULL);
         CHECK(strstr(run.why, "/dev/nvme0n1 with the content " UUID " is not there"));
+        check_mount_remedy(&run);
         add("virtual/block/dm-0", 100, 10, UUID);
         made_of("virtual/block/dm-0", "loop0");
         add(USB "sdb", 20, 11, UUID);

@@ -70,7 +70,15 @@ static void test_messages(void) {
                 { "6,1,2,-;" PREFIX "Slot(2): Action canceled due to button press" DEVICE, _SLOT_MESSAGE_INVALID },
                 { "6,1,2,-;" PREFIX "Slot(2) Powering on due to button press" DEVICE, _SLOT_MESSAGE_INVALID },
                 { "6,1,2,-;" PREFIX "Slot(2): Card not present" DEVICE, SLOT_MESSAGE_CARD_GONE },
-                { "6,1,2,-;" PREFIX "Slot(2): Link Down" DEVICE, _SLOT_MESSAGE_INVALID },
+                { "6,1,2,-;" PREFIX "Slot(2): Link Down" DEVICE, SLOT_MESSAGE_CARD_DOUBTED },
+                /* What may take a card, of the port itself; not what a card or a program says. */
+                { "4,1,2,-;pcieport " PORT ": DPC: containment event, status:0x1f01 source:0x0000" DEVICE, SLOT_MESSAGE_CARD_DOUBTED },
+                { "6,1,2,-;pcieport " PORT ": AER: device recovery failed" DEVICE, SLOT_MESSAGE_CARD_DOUBTED },
+                { "6,1,2,-;pcieport " PORT ": AER: device recovery successful" DEVICE, _SLOT_MESSAGE_INVALID },
+                { "6,1,2,-;nvme " PORT ": DPC: containment event, status:0x1f01" DEVICE, _SLOT_MESSAGE_INVALID },
+                { "4,1,2,-;pcieport 0000:00:00.7: DPC: containment event, status:0x1f01" DEVICE, _SLOT_MESSAGE_INVALID },
+                { "14,1,2,-;pcieport " PORT ": DPC: containment event, status:0x1f01" DEVICE, _SLOT_MESSAGE_INVALID },
+                { "4,1,2,-;pcieport " PORT ": DPC: containment event, status:0x1f01", _SLOT_MESSAGE_INVALID },
                 /* Not the kernel, not a device, not PCI, not pciehp, not the whole line. */
                 { "14,1,2,-;" PREFIX "Slot(2): Button cancel" DEVICE, _SLOT_MESSAGE_INVALID },
                 { "6,1,2,-;" PREFIX "Slot(2): Button cancel\n SUBSYSTEM=pci\n", _SLOT_MESSAGE_INVALID },

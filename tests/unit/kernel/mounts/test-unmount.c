@@ -405,11 +405,18 @@ static void test_link_to_part(void) {
         json_object *found = at(before, place);
         CHECK_INT(symlink(".", link), 0);
         json_set_str(found, "target", by_link);
-        CHECK_INT(mount_adjust(found, "ro,relatime", false, limits.write_timeout_usec), -ELOOP);
+        _cleanup_json_ json_object *wanted = json_object_new_object(), *after = NULL;
+        bool shared = strstr(json_str(found, "propagation"), "shared:");
+        json_set_str(wanted, "options", "ro,relatime");
+        json_set_str(wanted, "propagation", shared ? "" : "shared:1");
+        CHECK(!mount_is_as(found, wanted));
+        CHECK_INT(mount_adjust(found, wanted, false, limits.write_timeout_usec), -ELOOP);
         json_set_str(found, "target", place);
-        CHECK_INT(mount_adjust(found, "ro,relatime", false, limits.write_timeout_usec), 0);
+        CHECK_INT(mount_adjust(found, wanted, false, limits.write_timeout_usec), 0);
+        CHECK_INT(mounts_find(&ours, limits.write_timeout_usec, &after), 0);
+        CHECK(at(after, place) && mount_is_as(at(after, place), wanted)); /* also how what is mounted below it is passed on */
         json_set_u64(found, "id", json_u64(found, "id") + 1);
-        CHECK_INT(mount_adjust(found, "rw,relatime", false, limits.write_timeout_usec), -ESTALE);
+        CHECK_INT(mount_adjust(found, wanted, false, limits.write_timeout_usec), -ESTALE);
         CHECK(unlink(link) == 0 && umount2(place, 0) == 0);
 }
 

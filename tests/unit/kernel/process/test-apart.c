@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "kernel/process/apart.h"
+#include "kernel/process/kernel-stack.h"
 #include "kernel/process/ready.h"
 #include "tests/unit/test.h"
 
@@ -690,6 +691,17 @@ static void test_writer(void) {
         CHECK_INT(left->count, 30);
 }
 
+/* What the kernel says of where a process waits is a list of names, however long and whatever else is in it. */
+static void test_kernel_stack(void) {
+        static const char stack[] = "[<0>] folio_wait_bit_common+0x12/0x330\n[<0>] __se_sys_sync.isra.0+0x1/0x2 [xfs]\n[<0>] \n\n[<0>] 0xffffffff\n[<0>] \x1b[31mred\n"
+                                    "[<0>] c\n[<0>] d\n[<0>] e\n[<0>] f\n[<0>] g\n[<0>] h\n[<0>] i\n[<0>] j\n";
+        _cleanup_free_ char *names = kernel_stack_names(stack), *wait = kernel_stack_names("do_wait"), *none = kernel_stack_names("0"), *empty = kernel_stack_names("");
+
+        CHECK_STR(names, "folio_wait_bit_common, __se_sys_sync.isra.0, c, d, e, f, g, h");
+        CHECK_STR(wait, "do_wait");
+        CHECK(!none && !empty && !kernel_stack(0x7fffffff));
+}
+
 int main(void) {
         (void) signal(SIGPIPE, SIG_IGN);
         test_cannot_look();
@@ -703,5 +715,6 @@ int main(void) {
         test_ready();
         test_ready_in_vain();
         test_writer();
+        test_kernel_stack();
         return EXIT_SUCCESS;
 }

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include "engine/engine.h"
+#include "kernel/pci/pcie-slot.h"
 #include "kernel/process/apart.h"
 #include "step/evict/holder-freeze.h"
 #include "step/evict/take-mappings.h"
@@ -26,10 +27,11 @@ bool engine_left_behind(Engine *e, json_object *writer, int result) {
         return true;
 }
 
-static char *plan_again(const Engine *e) {
-        _cleanup_free_ char *slots = plan_slot_words(e->plan);
+/* The daemon hears of the write's end too, and has the rest done: what became of that is what somebody wants to know. */
+static char *then_status(const Engine *e) {
+        _cleanup_free_ char *word = slot_word(plan_slot_name(e->plan));
 
-        return strf("safe-remove plan %s", slots ?: "");
+        return strf("safe-remove status %s", word ?: "");
 }
 
 int engine_fail_under_way(Engine *e) {
@@ -37,14 +39,14 @@ int engine_fail_under_way(Engine *e) {
 
         if (!writer)
                 return step_fail(&e->run, -EINPROGRESS, "a write to the kernel is still under way, nothing is put back in use");
-        _cleanup_free_ char *text = writer_text(writer), *then = plan_again(e), *remedy = then ? writer_remedy(writer, then) : NULL;
+        _cleanup_free_ char *text = writer_text(writer), *then = then_status(e), *remedy = then ? writer_remedy(writer, then) : NULL;
         if (remedy)
                 step_remedy(&e->run, "%s", remedy);
         return step_fail(&e->run, -EINPROGRESS, "%s: nothing is put back in use", text ?: "a write to the kernel is still under way");
 }
 
 /* Whoever ran again now could pin pages of memory that is on its way out. */
-static bool memory_is_taken(const Engine *e) {
+bool engine_has_taken(const Engine *e) {
         for (size_t n = 0; n < e->plan->n_steps; n++)
                 if (take_in_notes(journal_notes(e->journal, n)))
                         return true;
@@ -52,7 +54,7 @@ static bool memory_is_taken(const Engine *e) {
 }
 
 bool engine_goes_back_meanwhile(const Engine *e, const StepOps *ops) {
-        return !e->left_behind || ops->meanwhile == MEANWHILE_BACK || (ops->meanwhile == MEANWHILE_LET_RUN && !memory_is_taken(e));
+        return !e->left_behind || ops->meanwhile == MEANWHILE_BACK || (ops->meanwhile == MEANWHILE_LET_RUN && !engine_has_taken(e));
 }
 
 /* As many as fit into a line that somebody pastes. All are in the record, as notes. */
@@ -122,7 +124,7 @@ void engine_tell_standing(Engine *e) {
                 freeze_notes_standing(journal_notes(e->journal, n), standing);
         if (json_object_object_length(standing) == 0)
                 return;
-        _cleanup_free_ char *names = names_line(standing), *then = plan_again(e), *line = go_on_line(standing, then);
+        _cleanup_free_ char *names = names_line(standing), *then = then_status(e), *line = go_on_line(standing, then);
         json_object *somebody = leave_somebody(e, names ?: "some");
         char *remedy = line ? standing_remedy(writer, somebody, line) : NULL;
         (void) text_add(&e->stuck_why, "; ", "until then these stay stopped: %s", names ?: "some");

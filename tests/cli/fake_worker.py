@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Speaks the worker's side of docs/PROTOCOL.md out of canned data, so that the CLI can be tested against the real
 daemon without a card. What a slot does is decided by its name:
@@ -155,6 +154,8 @@ class Run:
             self.folder.mkdir(parents=True)
             (self.folder / "plan.json").write_text(json.dumps(self.plan))
         record.setdefault("usec", 1767225600000000 + self.usec)
+        if record["ev"] in ("start", "end"):
+            record.setdefault("monotonic_usec", 1000000 + record["usec"] - 1767225600000000)
         with open(self.folder / "journal", "a") as journal:
             journal.write(json.dumps(record, separators=(",", ":")) + "\n")  # as the worker writes it: what has ended is found by that
 
@@ -435,4 +436,11 @@ def certificates():
         pruned=1 if altered else 0, problems=problems)
 
 
-{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "test-report": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "stays": stays, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "find": find_slot, "light": light, "rights": rights, "denied": hear, "certificates": certificates}[sys.argv[1]]()
+REAL = ("history", "certificate", "test-report", "record", "records", "sub-uids", "check-policy", "came-back", "incident-record", "late")
+VERBS = {"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "stays": stays, "plan": plan, "run": run, "restore": restore,
+         "plan-restore": plan_restore, "resume": resume, "verify": verify, "find": find_slot, "light": light, "rights": rights, "denied": hear,
+         "make-up": lambda: say(type="made-up", made=[], missing=[], certificates=True), "certificates": certificates, **dict.fromkeys(REAL, real_worker)}
+
+
+def main():
+    VERBS[sys.argv[1]]()
