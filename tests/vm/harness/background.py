@@ -27,13 +27,13 @@ class Background:
         self.status_path = folder / f"{name}.status"
         self.out_path.unlink(missing_ok=True)
         self.status_path.unlink(missing_ok=True)
-        self._start(command, properties)
-        self.pid = int(guest.out(f"systemctl show -P MainPID {self.unit}"))
+        self.pid = int(self._start(command, properties))
 
     def _start(self, command, properties):
+        """Returns the number of its main process."""
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         # systemd replaces variables in a service's arguments; the shell is the one to do it here.
-        self._start_unit([word.replace("$", "$$") for word in argv], [*self._properties(), *properties])
+        return self._start_unit([word.replace("$", "$$") for word in argv], [*self._properties(), *properties])
 
     def _properties(self):
         said = f"append:/lab/{FOLDER}/{self.name}.out"
@@ -45,7 +45,10 @@ class Background:
         """A transient service is forgotten when it ends."""
         run = ["systemd-run", "--quiet", f"--unit={self.unit}", f"--slice={SLICE}",
                *(f"--property={item}" for item in properties), "--", *argv]
-        self.guest.run(f"systemctl reset-failed {self.unit} 2> /dev/null; {shlex.join(run)}")
+        return self.guest.out(f"systemctl reset-failed {self.unit} 2> /dev/null; {shlex.join(run)} && {self._show()}")
+
+    def _show(self):
+        return f"systemctl show -P MainPID {self.unit}"
 
     def output(self):
         return _read(self.out_path)
@@ -90,11 +93,11 @@ class Service(Background):
         lines = "".join(f"{item}\n" for item in properties)
         text = f"[Service]\nSlice={SLICE}\nExecStart={shlex.join(argv).replace('%', '%%')}\n{lines}"
         self.guest.write(f"{UNITS}/{self.unit}", text)
-        self.guest.run(f"systemctl daemon-reload && systemctl start {self.unit}")
+        return self.guest.out(f"systemctl daemon-reload && systemctl start {self.unit} && {self._show()}")
 
     def main_pid(self):
         """The process now; 0 when it is stopped."""
-        return int(self.guest.out(f"systemctl show -P MainPID {self.unit}"))
+        return int(self.guest.out(self._show()))
 
 
 def _read(path):
@@ -104,9 +107,13 @@ def _read(path):
         return ""
 
 
-def stop_all(guest):
-    """End every background process of the guest, also those that do not care to, and forget what they said."""
-    guest.run(f"systemctl stop {SLICE} 2> /dev/null; [ ! -e {KILL_ALL} ] || echo 1 > {KILL_ALL}; systemctl reset-failed 'lab-*' 2> /dev/null; "
-              f"ls {UNITS}/lab-*.service > /dev/null 2>&1 || exit 0; rm {UNITS}/lab-*.service; systemctl daemon-reload",
-              timeout=120)
+# Ends every background process, also those that do not care to.
+STOP_ALL = f"""[ ! -e {KILL_ALL} ] || systemctl stop {SLICE} 2> /dev/null
+[ ! -e {KILL_ALL} ] || echo 1 > {KILL_ALL}
+! ls {UNITS}/lab-*.service > /dev/null 2>&1 || {{ rm {UNITS}/lab-*.service; systemctl daemon-reload; }}
+"""
+
+
+def forget_all(guest):
+    """What those of an earlier scenario said."""
     shutil.rmtree(guest.dir / "share" / FOLDER, ignore_errors=True)

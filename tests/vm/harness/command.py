@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import filesystem, image, pmem, profiles, qemu, stage
+from . import filesystem, image, kernel, matrix, pmem, profiles, qemu, stage
 from .errors import LabError
 from .guest import Guest
 from .holder import Holder
@@ -19,16 +19,17 @@ def _say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def _image(_guest, _args):
-    """All at once: one waits for the mirror while another unpacks."""
+def _image(_guest, args):
+    """All at once: one waits for the mirror while another unpacks. A kernel that is not to be had is no failure here."""
+    suite = matrix.suite_of_turn(args.seed) if args.seed is not None else kernel.NEWEST
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        for made in [pool.submit(image.get, _say), pool.submit(qemu.get, _say), pool.submit(image.get, _say, True)]:
+        for made in [pool.submit(image.get, _say), pool.submit(qemu.get, _say), pool.submit(image.get, _say, suite)]:
             print(made.result().folder)
 
 
 def _up(guest, args):
     start = time.monotonic()
-    guest.up(args.profile, args.kernel, args.initrd, args.cmdline, newer=args.newer, say=_say)
+    guest.up(args.profile, args.vmlinuz, args.initrd, args.cmdline, suite=args.suite, say=_say)
     _say(f"guest {guest.name} is up after {time.monotonic() - start:.1f} s, its folder is {guest.dir}")
 
 
@@ -109,11 +110,13 @@ def _parser():
     parser = argparse.ArgumentParser(prog="lab", description="The emulated machine with CXL cards in hot-plug slots.")
     parser.add_argument("--name", default="dev", help="which guest (default: dev); any number can run side by side")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    _verb(verbs, "image", _image, "make the guests' images, and QEMU's folder, unless they are there")
+    made = _verb(verbs, "image", _image, "make the guests' images, and QEMU's folder, unless they are there")
+    made.add_argument("--seed", type=int, help="of a run whose kernel is wanted besides the usual one")
     up = _verb(verbs, "up", _up, "boot a guest in the background; returns when it answers")
     up.add_argument("--profile", default="ram2", choices=profiles.PROFILES, help="which cards (default: ram2)")
-    up.add_argument("--newer", action="store_true", help="with the newer kernel, on Debian 13")
-    up.add_argument("--kernel", type=Path, help="boot this kernel instead of the image's (needs --initrd)")
+    up.add_argument("--kernel", dest="suite", default="", metavar="SUITE", choices=kernel.SUITES,
+                    help=f"with the kernel of one of Debian's suites, on Debian 13: {', '.join(kernel.SUITES)}")
+    up.add_argument("--vmlinuz", type=Path, help="boot this kernel instead (needs --initrd)")
     up.add_argument("--initrd", type=Path)
     up.add_argument("--cmdline", default="", help="more for the kernel command line")
     run = _verb(verbs, "exec", _exec, "run a command in the guest; its output and exit status become ours")

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Reads PCI configuration registers from outside the guest, through QEMU: also while it is busy or hung."""
+"""Reads and writes PCI configuration registers from outside the guest, through QEMU: also while it is busy or hung, and whatever its kernel
+lets nobody do (lockdown)."""
 
 import re
+import socket
 
-from .errors import LabError
+from .errors import GuestGone, LabError
 
 # Where the board's firmware (SeaBIOS on q35) puts the memory-mapped configuration space.
 ECAM = 0xB0000000
+TIMEOUT = 60
 CAPABILITY_LIST = 0x34
 EXPRESS = 0x10
 
@@ -35,3 +38,39 @@ def express_capability(qmp, bdf):
             return pointer
         pointer = header >> 8 & 0xFC
     raise LabError(f"{bdf} has no PCI Express capability")
+
+
+def _packet(text):
+    return f"${text}#{sum(text.encode()) & 0xFF:02x}".encode()
+
+
+def write_word(run_dir, bdf, offset, value):
+    """One register of 16 bits, by QEMU's door for debuggers: the machine stands still meanwhile. QMP has no way to write."""
+    address = _address(bdf) + offset
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(TIMEOUT)
+        try:
+            sock.connect(str(run_dir / "gdb.sock"))
+            answers = sock.makefile("rb")
+            for said in ("Qqemu.PhyMemMode:1", f"M{address:x},2:{value.to_bytes(2, 'little').hex()}", "Qqemu.PhyMemMode:0", "D"):
+                sock.sendall(b"+" + _packet(said))
+                answer = _answer(answers)
+                if answer != b"OK":
+                    raise LabError(f"cannot write the configuration space of {bdf}: {said}: {answer!r}")
+            sock.sendall(b"+")
+        except OSError as error:
+            raise GuestGone(f"QEMU does not answer: {error}") from error
+
+
+def _answer(stream):
+    """The text of the next packet; whether the debugger's own was understood is in its answer."""
+    byte = stream.read(1)
+    while byte == b"+":
+        byte = stream.read(1)
+    if byte != b"$":
+        raise GuestGone(f"QEMU ended in the middle of an answer to a debugger ({byte!r})")
+    text = b""
+    while (byte := stream.read(1)) not in (b"#", b""):
+        text += byte
+    stream.read(2)
+    return text

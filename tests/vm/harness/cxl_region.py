@@ -2,7 +2,7 @@
 """CXL regions over the guest's cards: made, looked at and taken down by plain writes to /sys, so that neither the
 project's code nor the version of the cxl command (76, in Debian 12, makes no RAM regions) has a say in it."""
 
-from .errors import LabError
+from .errors import LabError, Skip
 from .slot import Slot
 
 # Each card's first free endpoint decoder is programmed with all of the card, in the order of the interleave.
@@ -60,6 +60,8 @@ def create(guest, slots, mode, window=0, uuid=""):
     memdevs = [Slot(guest, number).memdev() for number in slots]
     if None in memdevs:
         raise LabError(f"no card in one of the slots {slots}")
+    if mode == "ram" and not guest.succeeds(f"test -e /sys/bus/cxl/devices/decoder0.{window}/create_ram_region"):
+        raise Skip("this kernel makes no regions of volatile CXL memory")
     size = int(guest.out(f"cat /sys/bus/cxl/devices/{memdevs[0]}/{mode}/size"), 0)
     made = guest.out(CREATE.format(decoder=f"decoder0.{window}", mode=mode, uuid=uuid, ways=len(memdevs), size=size,
                                    memdevs=" ".join(memdevs)))

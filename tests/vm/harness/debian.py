@@ -12,9 +12,11 @@ from .paths import TOP_DIR
 # Debian 12's own kernel, 6.1, has no volatile CXL regions.
 RELEASES_WITH_BACKPORTS_KERNEL = ("bookworm",)
 
-# The newer of the two guests is this release with the kernel of its backports. What is built on one of these runs there.
+# Guests with another kernel than the host's own ones are this release, on a host that is one of these: what is built there runs here.
 NEWER_RELEASE = "trixie"
 RUNS_ON_NEWER = ("bookworm", "trixie")
+
+ROLLING = ("sid",)  # suites that have no updates, security and backports beside them
 
 
 def codename():
@@ -25,21 +27,21 @@ def codename():
     raise LabError("the lab needs a Debian release as its host (no VERSION_CODENAME in /etc/os-release)")
 
 
-def guest_release(newer=False):
-    """The release of a guest: the host's own, or the one that has the newer kernel."""
+def guest_release(kernel=""):
+    """The release of a guest: the host's own, or the newer one when the kernel of a suite is asked for."""
     own = codename()
-    return NEWER_RELEASE if newer and own in RUNS_ON_NEWER else own
+    return NEWER_RELEASE if kernel and own in RUNS_ON_NEWER else own
 
 
-def kernel_package(release, newer=False):
-    """The kernel for the guest, as apt-get install wants it."""
-    if kernel_from_backports(release, newer):
-        return f"linux-image-amd64/{release}-backports"
-    return "linux-image-amd64"
+def kernel_suite(release):
+    """The suite of the kernel that guests of this release have unless another one is asked for."""
+    return f"{release}-backports" if release in RELEASES_WITH_BACKPORTS_KERNEL else release
 
 
-def kernel_from_backports(release, newer=False):
-    return release in RELEASES_WITH_BACKPORTS_KERNEL or (newer and release == NEWER_RELEASE)
+def sources_of(suite):
+    """apt source lines for a suite, be it a release, its backports, or one that never ends."""
+    lines = sources(suite.removesuffix("-backports"), suite.endswith("-backports")).splitlines(keepends=True)
+    return "".join(line for line in lines if suite not in ROLLING or f" {suite} " in line)
 
 
 def sources(release, backports=False):

@@ -17,8 +17,11 @@ from .background import Background
 from .errors import CommandFailed, GuestGone, LabError, Timeout
 from .paths import SECOND, run_dir
 from .qmp import Qmp
+from .slot import Slot
 
-BOOT_TIMEOUT = 120
+# Of a host on which much else runs: half a minute on a quiet one.
+BOOT_TIMEOUT = 600
+PING_TIMEOUT = 10
 
 
 class Guest:
@@ -33,25 +36,25 @@ class Guest:
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
-    def up(self, profile="ram2", kernel=None, initrd=None, cmdline="", newer=False, say=lambda text: None):
-        """Boot, with the newer kernel if that is asked for, and return when the guest answers. Seldom an emulated processor never
+    def up(self, profile="ram2", vmlinuz=None, initrd=None, cmdline="", suite="", say=lambda text: None):
+        """Boot, with the kernel of a suite if one is asked for, and return when the guest answers. Seldom an emulated processor never
         comes up: then once more."""
         if self.alive():
             raise LabError(f"guest {self.name} is up already")
-        base, emulator = image.get(say, newer), qemu.get(say)
+        base, emulator = image.get(say, suite), qemu.get(say)
         try:
-            self._boot(emulator, profile, base, kernel, initrd, cmdline, newer)
+            self._boot(emulator, profile, base, vmlinuz, initrd, cmdline, suite)
         except Timeout as error:
             say(f"     ({error}; once more)")
             self.down()
-            self._boot(emulator, profile, base, kernel, initrd, cmdline, newer)
+            self._boot(emulator, profile, base, vmlinuz, initrd, cmdline, suite)
         self._light_up()
 
-    def _boot(self, emulator, profile, base, kernel, initrd, cmdline, newer):
+    def _boot(self, emulator, profile, base, vmlinuz, initrd, cmdline, suite):
         shutil.rmtree(self.dir, ignore_errors=True)
         (self.dir / "share").mkdir(parents=True)
-        (self.dir / "machine.json").write_text(json.dumps({"profile": profile, "newer": newer}))
-        command = machine.command_line(emulator, PROFILES[profile], base, self.dir, kernel, initrd, cmdline)
+        (self.dir / "machine.json").write_text(json.dumps({"profile": profile, "suite": suite}))
+        command = machine.command_line(emulator, PROFILES[profile], base, self.dir, vmlinuz, initrd, cmdline)
         (self.dir / "command").write_text(shlex.join(command) + "\n")
         started = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         if started.returncode != 0:
@@ -61,21 +64,47 @@ class Guest:
 
     def _wait_for_boot(self):
         wait.until(self._answers, BOOT_TIMEOUT, f"guest {self.name} to boot (see {self.dir / 'serial.log'})")
-        self.wait_for("systemctl is-system-running --wait", 60, ok=(0, 1))
-        self.wait_for("mountpoint -q /lab && udevadm settle -t 10", 60)
+        self.wait_for("systemctl is-system-running --wait", BOOT_TIMEOUT, ok=(0, 1))
+        self.wait_for("mountpoint -q /lab && udevadm settle -t 10", BOOT_TIMEOUT)
 
     def _light_up(self):
         """Set the power lights of the slots with a card to on, as a real machine's firmware does: QEMU starts with all
         lights off, which would read as "safe to pull", and the kernel leaves them as it finds them."""
         profile = self.profile
-        ports = [place.bdf for number, place in profile.slots.items() if number in profile.cards]
-        self.run("; ".join(f"setpci -s {port} CAP_EXP+18.w=0100:0300" for port in ports))
+        for number in profile.slots:
+            if number in profile.cards:
+                Slot(self, number).light_up()
+
+    def boot_id(self):
+        return self.read("/proc/sys/kernel/random/boot_id").strip()
+
+    def reset(self, how=None, timeout=BOOT_TIMEOUT):
+        """As the reset button does, or by a shell line that ends in one; returns when it answers anew. What it had not written to its disk is lost, and
+        so is what only this boot of the machine had: it is in no state for other scenarios."""
+        self.spoiled = True
+        self.qmp("set-action", reboot="reset")
+        before = self.boot_id()
+        if how:
+            self.run(how, check=False)
+        else:
+            self.qmp("system_reset")
+        self.agent.rest()
+
+        def is_anew():
+            try:
+                return self._answers() and self.boot_id() != before
+            except LabError:
+                if not self.alive():
+                    raise
+                return False
+        wait.until(is_anew, timeout, f"guest {self.name} to come up again (see {self.dir / 'serial.log'})")
+        self._wait_for_boot()
 
     def _answers(self):
         if not self.alive():
             raise GuestGone(f"guest {self.name} ended while booting: see {self.dir / 'serial.log'}")
         try:
-            self.agent.ping(timeout=2)
+            self.agent.ping(PING_TIMEOUT)
         except GuestGone:
             return False
         return True
@@ -125,7 +154,7 @@ class Guest:
     def cards(self, kind=None):
         """QEMU's paths of the cards that are plugged in: all of one kind, or all."""
         kinds = [kind] if kind else sorted({*DRIVERS.values(), *SWITCHES})
-        return [path for kind in kinds for path in self.qmp.children("/machine/peripheral", kind)]
+        return self.qmp.children("/machine/peripheral", kinds)
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
@@ -145,12 +174,13 @@ class Guest:
         return rc, out, err
 
     def _result(self, pid, timeout, command):
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
         pause = 0.01
         while (ended := self.agent.status(pid)) is None:
-            if time.monotonic() > deadline:
+            lasted = time.monotonic() - began
+            if lasted > timeout:
                 raise Timeout(f"after {timeout:g} s still running: {textwrap.shorten(str(command), 100)}")
-            if pause > 0.05:
+            if lasted > wait.BEFORE_REST:
                 self.agent.rest()
             time.sleep(pause)
             pause = min(pause * 2, 0.2)

@@ -74,16 +74,21 @@ def load_order(modules_dir, wanted):
     return order
 
 
-def build(root, kernel, init, wanted):
-    """The initrd for the kernel version in the root folder."""
-    modules_dir = root / "usr/lib/modules" / kernel
+def listed(path):
+    """The words of a list, one a line; comments begin with #."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def build(modules_dir, busybox, init, wanted):
+    """The initrd for the kernel whose modules are in this folder; `wanted` is a list of modules."""
     archive = Archive()
     for folder in ("bin", "dev", "modules", "root"):
         archive.add(folder, stat.S_IFDIR | 0o755)
-    archive.add("bin/busybox", stat.S_IFREG | 0o755, (root / "usr/bin/busybox").resolve().read_bytes())
+    archive.add("bin/busybox", stat.S_IFREG | 0o755, busybox.resolve().read_bytes())
     archive.add("init", stat.S_IFREG | 0o755, init.read_bytes())
     names = []
-    for path in load_order(modules_dir, wanted):
+    for path in load_order(modules_dir, listed(wanted)):
         names.append(_module_name(path) + ".ko")
         archive.add(f"modules/{names[-1]}", stat.S_IFREG | 0o644, _plain_module(modules_dir / path))
     archive.add("modules/order", stat.S_IFREG | 0o644, "".join(f"{name}\n" for name in names).encode())

@@ -16,6 +16,8 @@ TROUBLE = re.compile("|".join((
     r"Starting recovery", r"orphan cleanup",
 )))
 
+TAINTED = "/proc/sys/kernel/tainted"
+
 
 class KernelLog:
     """Everything since the mark that was set on construction."""
@@ -24,17 +26,16 @@ class KernelLog:
         self.guest = guest
         # The serial console's copy outlives the kernel; both have the mark in them.
         self.mark = f"lab: {name} begins"
-        guest.run(f"echo '<5>{self.mark}' > /dev/kmsg")
-        self.taint = self._taint()
-
-    def _taint(self):
-        return int(self.guest.read("/proc/sys/kernel/tainted"))
+        self.taint = int(guest.out(f"echo '<5>{self.mark}' > /dev/kmsg && cat {TAINTED}"))
 
     def lines(self):
         try:
             text = self.guest.run(["dmesg"], timeout=30)[1]
         except LabError:
             text = (self.guest.dir / "serial.log").read_text(errors="replace")
+        return self._since(text)
+
+    def _since(self, text):
         return text.rsplit(self.mark, 1)[-1].splitlines()[1:]
 
     def has(self, pattern):
@@ -42,12 +43,12 @@ class KernelLog:
 
     def trouble(self, allowed=()):
         """The lines that no healthy kernel writes, but for those that are allowed by name."""
-        lines = self.lines()
         try:
-            taint = self._taint()
-            if taint != self.taint:
+            taint, text = self.guest.run(f"cat {TAINTED}; exec dmesg", timeout=60)[1].split("\n", 1)
+            lines = self._since(text)
+            if int(taint) != self.taint:
                 lines.append(f"taint changed: {self.taint} to {taint}")
         except LabError:
-            lines.append("the guest does not answer any more: BUG: or hang")
+            lines = [*self.lines(), "the guest does not answer any more: BUG: or hang"]
         permitted = [re.compile(pattern) for pattern in allowed]
         return [line for line in lines if TROUBLE.search(line) and not any(p.search(line) for p in permitted)]

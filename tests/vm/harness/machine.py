@@ -170,6 +170,7 @@ def _wire(run_dir):
 
 def _services(run_dir):
     return ["-qmp", f"unix:{run_dir}/qmp.sock,server=on,wait=off", "-serial", f"file:{run_dir}/serial.log",
+            "-gdb", f"unix:{run_dir}/gdb.sock,server=on,wait=off",
             "-device", "virtio-serial-pci,bus=pcie.0",
             "-chardev", f"socket,path={run_dir}/agent.sock,server=on,wait=off,id=agent",
             "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
@@ -177,13 +178,15 @@ def _services(run_dir):
             "-device", "virtio-9p-pci,fsdev=lab,mount_tag=lab,bus=pcie.0"]
 
 
-def command_line(qemu, profile, image, run_dir, kernel=None, initrd=None, extra_cmdline=""):
+def command_line(qemu, profile, image, run_dir, vmlinuz=None, initrd=None, extra_cmdline=""):
     """The whole QEMU command; it goes into the background by itself once the machine exists."""
     return [*qemu.command, *MACHINE, *_memory(run_dir), *_board(profile),
-            "-kernel", str(kernel or image.kernel), "-initrd", str(initrd or image.initrd),
+            "-kernel", str(vmlinuz or image.kernel.image), "-initrd", str(initrd or image.kernel.initrd),
             "-append", " ".join(part for part in (CMDLINE, profile.cmdline, extra_cmdline) if part),
             "-drive", f"file={image.root},format=raw,if=none,id=root,snapshot=on,cache=unsafe",
             "-device", "virtio-blk-pci,drive=root,bus=pcie.0",
+            "-drive", f"file={image.kernel.modules},format=raw,if=none,id=modules,readonly=on",
+            "-device", "virtio-blk-pci,drive=modules,bus=pcie.0",
             *_slots(profile, run_dir), *(_nvdimm(run_dir) if profile.nvdimm else ()),
             *(_wire(run_dir) if profile.wire else ()), *_services(run_dir), *profile.qemu,
             "-pidfile", str(run_dir / "qemu.pid"), "-daemonize"]

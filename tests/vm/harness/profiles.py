@@ -158,6 +158,10 @@ PROFILES = {profile.name: profile for profile in (
             qemu=("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22", "-device", "virtio-net-pci,netdev=net0,bus=pcie.0")),
     Profile("mixed", _MIXED, nvdimm=True),
     Profile("mixed-nodes", _MIXED, nvdimm=True, windows=((1,), (1,))),
+    # Kernels that close themselves to root from their start on, as with Secure Boot.
+    *(Profile(f"lockdown-{how}", _MIXED, nvdimm=True, cmdline=f"lockdown={how}") for how in ("integrity", "confidentiality")),
+    # A disk whose controller has memory that peers may use, and that a process may map (kernels with PCI_P2PDMA).
+    Profile("p2pmem", {2: Card(1), 4: Card(4, kind="nvme", size=256 * MIB, options={"cmb_size_mb": 64})}),
     # Slot 8: a CXL switch with two cards; slots 2, 3, 6 and 7: four cards on two host bridges (lab.ram(2, 6, 3, 7, window=0)).
     Profile("fabric", {2: Card(1), 3: Card(2), 6: Card(3), 7: Card(5), 8: Switch(20, (10, 11)), 10: Card(6), 11: Card(7),
                        4: Card(8, kind="virtio-mem")},

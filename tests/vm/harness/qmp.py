@@ -49,6 +49,7 @@ class Qmp:
                 raise QmpError(f"{command}: {answer['error']['desc']}")
         raise GuestGone(f"QEMU ended during {command}")
 
-    def children(self, path, kind):
-        """The paths of the objects of one type below a path."""
-        return [f"{path}/{item['name']}" for item in self("qom-list", path=path) if item["type"] == f"child<{kind}>"]
+    def children(self, path, kinds):
+        """The paths of the objects of some types below a path."""
+        types = {f"child<{kind}>" for kind in kinds}
+        return [f"{path}/{item['name']}" for item in self("qom-list", path=path) if item["type"] in types]

@@ -3,12 +3,18 @@
 
 import json
 
+from . import wait
 from .picture import Picture  # noqa: F401: removal.Picture is how scenarios know it
 
 STATE_DIR = "/var/lib/safe-remove"
 POLICY_FILE = "/etc/safe-remove/conf.d/scenario.conf"
 DRILL_OVER = "/run/safe-remove/drill-over"
+CURSOR = "/run/lab-cursor"  # where the journal was when the scenario began
 DRILL_SEC = 120  # longer than whoever comes in between may need
+
+STATE_HANGS, STATE_ANSWERS = "dmsetup suspend --nolockfs state-disk", "dmsetup resume state-disk"  # after state_apart()
+
+ENDED = '"ev":"end"'
 
 SAFE, NOTHING, NOT_FOUND, VETOED, BLOCKED, RESTORED, STUCK, AMBIGUOUS, STALE, NOT_PROVEN, USAGE, BUSY, NOT_AUTHORISED = (
     0, 2, 3, 4, 5, 6, 7, 9, 10, 11, 64, 75, 77)
@@ -83,12 +89,19 @@ def count_blocks(lab):
 
 
 def state_apart(lab):
-    """Gives the state directory a file system of its own, which can be frozen (fsfreeze) without the rest of the machine."""
+    """Gives the state directory a file system of its own, which can be frozen (fsfreeze) without the rest of the machine, and whose disk can stop to answer
+    (STATE_HANGS, STATE_ANSWERS)."""
     image = "/run/state.img"
-    lab.sh(f"""systemctl stop safe-removed.service && truncate -s 64M {image} && mkfs.ext4 -q {image} &&
-        mount -o loop {image} {STATE_DIR} && systemctl start safe-removed.service""")
-    lab.cleanup(lambda: lab.sh(f"""fsfreeze -u {STATE_DIR} 2> /dev/null; systemctl stop safe-removed.service;
-        umount {STATE_DIR} && rm -f {image}; systemctl start safe-removed.service"""))
+    lab.sh(f"""systemctl stop safe-removed.service && truncate -s 64M {image} && mkfs.ext4 -q {image} && disk=$(losetup --show -f {image}) &&
+        dmsetup create state-disk --table "0 $(blockdev --getsz $disk) linear $disk 0" && mount /dev/mapper/state-disk {STATE_DIR} && systemctl start safe-removed.service""")
+    lab.cleanup(lambda: lab.sh(f"""{STATE_ANSWERS}; fsfreeze -u {STATE_DIR} 2> /dev/null; systemctl stop safe-removed.service;
+        umount {STATE_DIR} && dmsetup remove state-disk && losetup -d $(losetup -n -O NAME -j {image}) && rm -f {image}; systemctl start safe-removed.service"""))
+
+
+def round_trips(lab):
+    """How long the answer to a question about slot 2 takes, milliseconds: the median of five."""
+    ask = "a=$(date +%s%N); timeout 60 safe-remove status 2 > /dev/null || true; b=$(date +%s%N); echo $(((b - a) / 1000000))"
+    return sorted(map(int, lab.sh(f"for n in 1 2 3 4 5; do {ask}; done", timeout=320).split()))[2]
 
 
 def history(lab):
@@ -102,18 +115,31 @@ def last_record(lab):
 
 
 def last_id(lab):
-    """The highest number that a removal has had: of one that ended without a record that alone is kept."""
-    return int(lab.sh(f"(cd {STATE_DIR} && ls removals numbers 2> /dev/null) | grep -x '[0-9]*' | sort -n | tail -n 1") or 0)
+    """The highest number that a removal has had: of one that ended without a record that alone is kept, and of one that ended in this boot how it did, whatever
+    became of the state folder since."""
+    return int(lab.sh(f"(cd {STATE_DIR} && ls removals numbers /run/safe-remove/ended 2> /dev/null) | grep -x '[0-9][0-9]*' | sort -n | tail -n 1") or 0)
 
 
 def wait_for_end(lab, number, timeout=120):
     """The end record of removal `number`. One that was called off has left everything as it was, which is compared."""
-    def ended():
-        text = lab.sh(f"grep '\"ev\":\"end\"' {STATE_DIR}/removals/{number}/journal 2> /dev/null || true")
-        return json.loads(text) if text else None
-    end = lab.wait_for(ended, timeout, f"removal {number} to end")
+    end = json.loads(wait_for_record(lab, number, ENDED, timeout, then=f"exec grep '{ENDED}' {STATE_DIR}/removals/{number}/journal"))
     lab.compare(end["outcome"] == "restored")
     return end
+
+
+def incident_of(lab, number, timeout=90):
+    """The newest incident of this slot, once it is on record, whole."""
+    def recorded():
+        found = [one for one in lab.cli_json("history").get("incidents", []) if one["slot"] == str(number)]
+        return lab.cli_json("incident", found[0]["id"]) if found else None
+    return lab.wait_for(recorded, timeout, f"an incident of slot {number}")
+
+
+def step_of(lab, number, name):
+    """The number of a step by the plan that removal `number` has: one that was asked for before may have had other steps, since somebody comes and goes."""
+    plan = f"{STATE_DIR}/removals/{number}/plan.json"
+    lab.wait_for(lambda: lab.guest.succeeds(f"test -e {plan}"), 60, "the removal to have its plan")
+    return next(step["n"] for step in json.loads(lab.sh(f"cat {plan}"))["steps"] if step["name"] == name)
 
 
 def step_times(lab, number):
@@ -135,6 +161,7 @@ def certificate(lab, number):
 def wait_for_record(lab, number, text, timeout=120, then="true"):
     """Wait until the journal of removal `number` has a record with this text, and run a command right then; the guest does
     both, so that no way to and fro lies between, and without a process for each look. Returns what the command printed."""
+    timeout = max(timeout, wait.PATIENCE)
     look = 'grep -qm 1 -F -- "$1" < <(exec tail -n +1 -s 0.05 -F --pid=$$ "$0" 2> /dev/null)'
     journal = f"{STATE_DIR}/removals/{number}/journal"
     return lab.sh(f"timeout {timeout} bash -c '{look}' {journal} '{text}' && {{ {then}; }}", timeout + 120)

@@ -56,13 +56,14 @@ class Runner:
         self.installed = False
         self.counts = dict.fromkeys(COUNTS, 0)
         self.failures = []
+        self.outcomes = []     # (name, which of the counts, the reason of one that was skipped)
 
     # -- the guest ----------------------------------------------------------------------------------------------------
 
     def boot(self, machine):
         self.end()
-        profile, newer = machine
-        self.guest.up(profile, newer=newer, say=self.say)
+        profile, suite = machine
+        self.guest.up(profile, suite=suite, say=self.say)
         self.base = BaseState(self.guest)
         self.booted = machine
         self.installed = False
@@ -120,7 +121,7 @@ class Runner:
         if story is None:
             story = self._clean_up(lab)
         if story is None:
-            self.counts["passed"] += 1
+            self._count(item, "passed")
             self.say(f"ok   {item.name} {seconds:.1f}s")
         else:
             self._failed(item, lab, story, seconds)
@@ -130,6 +131,10 @@ class Runner:
             # A kernel that has been in trouble is no ground for the next scenario.
             self.booted = None
         return story is None
+
+    def _count(self, item, how, reason=""):
+        self.counts[how] += 1
+        self.outcomes.append((item.name, how, reason))
 
     @staticmethod
     def _clean_up(lab):
@@ -141,12 +146,12 @@ class Runner:
         return None
 
     def _skipped(self, item, reason):
-        self.counts["skipped"] += 1
+        self._count(item, "skipped", str(reason))
         self.say(f"skip {item.name}: {reason}")
         return True
 
     def _failed(self, item, lab, story, seconds):
-        self.counts["failed"] += 1
+        self._count(item, "failed")
         folder = self.results / item.name
         try:
             lines = evidence.collect(self.guest, folder, lab.log.lines() if lab else [], story)

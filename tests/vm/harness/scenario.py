@@ -7,6 +7,7 @@ import os
 import random
 from dataclasses import dataclass, replace
 
+from . import kernel
 from .errors import Skip
 from .paths import VM_DIR
 
@@ -14,9 +15,10 @@ _registered = []
 
 TURNS = 24  # so many of those that take turns are in a short run
 
-# What is to be shown on the newer kernel as well; and so many of those that need no other cards are in a short run.
-ON_NEWER = ("cancel-*", "kill-*", "restore-*", "refuse-*", "pins-*", "proof-*", "package")
-NEWER_TURNS = 4
+BOOT = (r"ommand line: ", r"RCU CPU stall warnings timeout set")  # what a kernel says of its own settings, for scenarios that boot it
+
+# What is to be shown on the newest kernel that a release has as well.
+ON_NEWEST = ("cancel-*", "kill-*", "restore-*", "refuse-*", "pins-*", "proof-*", "package")
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,16 @@ class Scenario:
     daemon: bool
     timeout: float
     turn: bool
-    newer: bool = False
+    suite: str = ""
 
     @property
     def machine(self):
-        """Those with the same one can share a guest: profile, and whether it has the newer kernel."""
-        return self.profile, self.newer
+        """Those with the same one can share a guest: profile, and the suite of its kernel ("": the one that guests have)."""
+        return self.profile, self.suite
 
-    def on_newer(self):
-        """The same on the newer kernel."""
-        return replace(self, name=f"{self.name}+newer", newer=True)
+    def on(self, suite):
+        """The same on the kernel of a suite."""
+        return replace(self, name=f"{self.name}+{suite}", suite=suite)
 
 
 def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=300, turn=False):
@@ -66,7 +68,8 @@ def skip(reason):
 
 
 def load():
-    """All scenarios of tests/vm/scenarios, in the order of files and lines; those that share a guest come first."""
+    """All scenarios of tests/vm/scenarios. Those that share a guest come first; of one guest's the longest ones, so that guests
+    beside each other end together, and else in the order of files and lines."""
     _registered.clear()
     for path in sorted((VM_DIR / "scenarios").glob("*.py")):
         spec = importlib.util.spec_from_file_location(f"scenarios.{path.stem.replace('-', '_')}", path)
@@ -75,7 +78,7 @@ def load():
     doubled = {name for name in names if names.count(name) > 1}
     if doubled:
         raise ValueError(f"scenarios with the same name: {', '.join(sorted(doubled))}")
-    return sorted(_registered, key=lambda item: (item.own_guest, item.profile != "ram2", item.profile))
+    return sorted(_registered, key=lambda item: (item.own_guest, item.profile != "ram2", item.profile, -item.timeout))
 
 
 def matching(globs, items):
@@ -86,11 +89,8 @@ def matching(globs, items):
 def for_run(seed):
     """Those of a run in which nobody names any."""
     everything = load()
-    newer = matching(ON_NEWER, everything)
     if os.environ.get("LAB_LONG"):
-        return [*everything, *(item.on_newer() for item in newer)]
+        return [*everything, *(item.on(kernel.NEWEST) for item in matching(ON_NEWEST, everything))]
     taking_turns = [item.name for item in everything if item.turn]
     drawn = random.Random(seed).sample(taking_turns, min(TURNS, len(taking_turns)))
-    simple = [item for item in newer if item.profile == "ram2" and not item.own_guest]
-    return [*(item for item in everything if item.name in drawn or not item.turn),
-            *(item.on_newer() for item in random.Random(seed).sample(simple, min(NEWER_TURNS, len(simple))))]
+    return [*(item for item in everything if item.name in drawn or not item.turn)]

@@ -167,6 +167,12 @@ class Slot:
         """Only the two bits of the light: the kernel may be using the rest of the register."""
         self.guest.run(f"setpci -s {self.place.bdf} CAP_EXP+18.w={code << 8:04x}:0300")
 
+    def light_up(self):
+        """The power light on, as firmware does it: from outside, whatever the kernel lets nobody do. For a slot that is at rest."""
+        control = self.leds().control
+        if control & 0x300 != 0x100:
+            config_space.write_word(self.guest.dir, self.place.bdf, self._capability + SLOT_CONTROL, control & ~0x300 | 0x100)
+
     def insert(self, card=None, wait=True, timeout=30):
         """Put a card in (the one that belongs there unless told otherwise) and wait until the kernel knows it."""
         card = card or self.guest.profile.cards.get(self.number) or Card(90 + self.number)
@@ -199,14 +205,13 @@ class Slot:
         """Whether the kernel has a driver for the card in the slot and shows it by the light."""
         if self.leds().power != "on":
             return False
-        function = f"/sys/bus/pci/devices/{self.place.bdf}/????:??:??.?"
-        if self._is_memory():
-            return self.guest.succeeds(f"test -e {function}/mem[0-9]*/driver")
-        return self.guest.succeeds(f"test -e {function}/driver")
+        return self.guest.succeeds(f"test -e {self.driver_path()}")
 
-    def _is_memory(self):
+    def driver_path(self):
+        """A pattern: the link to the driver of the card in the slot, which is there when the kernel has set it up."""
         device = self.device_id()
-        return device is not None and any(path.endswith(f"/{device}") for path in self.guest.cards("cxl-type3"))
+        memory = device is not None and any(path.endswith(f"/{device}") for path in self.guest.cards("cxl-type3"))
+        return f"/sys/bus/pci/devices/{self.place.bdf}/????:??:??.?/{'mem[0-9]*/' if memory else ''}driver"
 
     def free_stale_backends(self):
         """QEMU takes no backend twice and keeps one "in use" when its card has gone, so each insertion has a new one.

@@ -22,7 +22,7 @@ def wait_held(lab, number):
     slot = lab.slot(number)
     lab.wait_for(lambda: not slot.driver_bound(), 5, f"slot {number} to be held")
     lab.check(slot.leds().power_on, f"slot {number} should have its power")
-    said = lab.wait_for(lambda: lab.sh(f"journalctl -b -u {GUARD} -o cat | grep '{slot.place.bdf} is held' | tail -n 1"), 10, "the guard's word")
+    said = lab.wait_for(lambda: lab.journal(f"-u {GUARD} -g '{slot.place.bdf} is held' | tail -n 1"), 10, "the guard's word")
     print(f"     ({said})")
 
 
@@ -36,7 +36,7 @@ def wait_given_back(lab, number, why, timeout=40):
     lab.wait_leds(number, power="on", attention="off", timeout=10)
     lab.check(slot.leds().power_on, f"slot {number} should have its power")
     lab.wait_for(lambda: not is_marked(lab, number), 10, "the mark to be gone")
-    lab.check(lab.guest.succeeds(f"journalctl -b -u {GUARD} -o cat | grep -q 'given back.*{why}'"), f"the guard should say why ({why})")
+    lab.wait_for(lambda: lab.journal(f"-u {GUARD} -g 'given back.*{why}'"), 10, f"the guard to say why ({why})")
 
 
 def press_in_vain(lab):
@@ -136,18 +136,17 @@ def after_stop(lab):
 
 def kill_guard(lab, until="the next guard"):
     """It dies, and the next one has heard all that the daemon wants."""
-    said = "journalctl -b -u safe-removed.service -o cat | grep -c 'Lost what the guard had to tell' || true"
-    before = int(lab.sh(said))
+    said = "-u safe-removed.service -g 'Lost what the guard had to tell' | wc -l"
+    before = int(lab.journal(said))
     lab.sh(f"systemctl kill --kill-whom=main --signal=KILL {GUARD}")
-    lab.wait_for(lambda: int(lab.sh(said)) > before, 30, until)
+    lab.wait_for(lambda: int(lab.journal(said)) > before, 30, until)
 
 
 @scenario("press-guard-dies-in-a-removal", timeout=300, turn=True)
 def guard_dies(lab):
     """While the slot is held, and while a restoration has it: whose it is the next guard knows, and a second press is heard."""
     ram = lab.ram(2)
-    nobodys = f"journalctl -b -u {GUARD} -o cat | grep -c 'no removal of it is unfinished' || true"
-    before, others = removal.Picture.take(lab), lab.sh(nobodys)
+    before = removal.Picture.take(lab)
     claim_within(lab, 3)
     go = removal.drill(lab, "disable-region")
     number = removal.last_id(lab) + 1
@@ -168,7 +167,7 @@ def guard_dies(lab):
     lab.equal(removal.wait_for_end(lab, number + 1, 180)["outcome"], "rebuilt", "the ending")
     removal.check_untouched(lab, 2, before)
     lab.check(not is_marked(lab, 2), "the mark should be gone")
-    lab.equal(lab.sh(nobodys), others, "holds that were nobody's")
+    lab.equal(lab.journal(f"-u {GUARD} -g 'no removal of it is unfinished'"), "", "holds that were nobody's")
 
 
 def kill_untold(lab, number, victims):
@@ -210,13 +209,12 @@ def served_once(lab):
     """The kernel's log still has the press when the next guard reads it, and the slot is on its way down by then, driven and blinking."""
     ram = lab.ram(2)
     go = removal.drill(lab, "release", "power-off")
-    said = f"journalctl -b -u {GUARD} -o cat | grep -c '{lab.slot(2).place.bdf} is held' || true"
-    before, number = int(lab.sh(said)), removal.last_id(lab) + 1
+    number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":9', 90, then=f"systemctl kill --kill-whom=main --signal=KILL {GUARD}; {go}")
     lab.equal(removal.wait_for_end(lab, number, 150)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
-    lab.equal(int(lab.sh(said)), before + 1, "how often the slot was taken")
+    lab.equal(lab.journal(f"-u {GUARD} -g '{lab.slot(2).place.bdf} is held' | wc -l"), "1", "how often the slot was taken")
 
 
 @scenario("press-full-run", timeout=240, turn=True)

@@ -2,11 +2,11 @@
 """SIGKILL to the worker, the daemon or the guard at every step of a pressed removal, or an upgrade of them all. systemd and the journal do the
 rest: it ends safe or restored, and the slot is never left held. Which of these happens at which step changes with the seed."""
 
-import functools
+import collections
 import os
 
 from harness import removal
-from harness.scenario import scenario
+from harness.scenario import BOOT, scenario
 
 STEPS = ("hold", "auto-online", "offline-memory", "disable-dax", "disable-region", "decommit-region", "delete-region",
          "auto-online-back", "disable-memdev", "release", "power-off")
@@ -17,18 +17,34 @@ VICTIMS = {
     "daemon": "systemctl kill --kill-whom=main --signal=KILL safe-removed.service",
     "upgrade": "systemctl restart safe-remove-guard.service; systemctl kill --kill-whom=main --signal=USR1 safe-removed.service",
 }
+TOGETHER = (("worker",), ("daemon",), ("guard",), ("daemon", "worker"), ("guard", "worker"), ("guard", "daemon", "worker"))
+
+RECORDS = {}  # name: (step, what its record has)
+ROUNDS = 9
+CRASHES = int(os.environ.get("LAB_CRASHES", "0"))
 
 
-def kill_at(lab, step, record, victim):
-    """A record is written before a step and after it, with a pause inside: the kill falls before or after the write."""
-    ram = lab.ram(2)
-    before = removal.Picture.take(lab)
+def begin(lab, step):
+    """A removal whose pause at this step is before its write or after it; (its number, the line that has it go on)."""
     go = removal.drill(lab, lab.random.choice((f"before-{step}", f"after-{step}"))) if step != "auto-online" else "true"
     if step == "auto-online":  # there are two of them
         removal.slow_down(lab, 150, step)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, record, 90, then=f"sleep {lab.random.choice((0, 0.1, 0.2, 0.3))}; {VICTIMS[victim]}; {go}")
+    return number, go
+
+
+# Whoever goes on writes a record, or has ended.
+NEXT_RECORD = "had=$(wc -l < $journal); timeout 20 sh -c 'until [ $(wc -l < $0) -gt $1 ]; do sleep 0.02; done' $journal $had"
+
+
+def kill_at(lab, step, record, strikes, ram):
+    """A record is written before a step and after it, with a pause inside: the first of the shell lines falls before or after the write, another one at the
+    next record. Returns the ending, and what the lines printed."""
+    before = removal.Picture.take(lab)
+    number, go = begin(lab, step)
+    journal = f"{removal.STATE_DIR}/removals/{number}/journal"
+    said = removal.wait_for_record(lab, number, record, 90, then=f"journal={journal}; sleep {lab.random.choice((0, 0.1, 0.2, 0.3))}; " + f"; {go}; {NEXT_RECORD}; ".join(strikes) + f"; {go}")
     end = removal.wait_for_end(lab, number, 150)
     if end["outcome"] == "safe":
         removal.check_safe(lab, 2, ram)
@@ -36,16 +52,18 @@ def kill_at(lab, step, record, victim):
         lab.equal(end["outcome"], "restored", "the ending")
         removal.check_untouched(lab, 2, before)
     lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
+    return end["outcome"], said
 
 
 def register(name, step, record):
     """A sample kills one of them at each step, the full matrix each."""
+    RECORDS[name] = step, record
     if os.environ.get("LAB_LONG"):
         for victim in VICTIMS:
-            scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, step=step, record=record, victim=victim))
+            scenario(f"kill-{victim}-at-{name}", timeout=240)(lambda lab, victim=victim: kill_at(lab, step, record, [VICTIMS[victim]], lab.ram(2)))
     else:
         scenario(f"kill-at-{name}", timeout=240)(
-            lambda lab: kill_at(lab, step, record, lab.random.choice(sorted(VICTIMS))))
+            lambda lab: kill_at(lab, step, record, [VICTIMS[lab.random.choice(sorted(VICTIMS))]], lab.ram(2)))
 
 
 # The guard holds a pressed slot before there is a record: nothing is left to "do" of the first step.
@@ -56,6 +74,37 @@ for index, name in enumerate(STEPS[1:], 1):
 # The proof writes nothing that could be half done, so it has no "do".
 register("prove-safe", "show-safe", '"ev":"done","n":10')
 register("show-safe", "show-safe", '"ev":"do","n":12')
+
+
+def crashes(lab):
+    """Crash after crash in one machine, at records that the seed draws: one of us or several together are killed, at times once more when somebody has gone on, and at
+    last the reset button is pushed. ./check adds up what is printed."""
+    counts, ram = collections.Counter(), lab.ram(2)
+    for _ in range(ROUNDS):
+        step, record = RECORDS[lab.random.choice(sorted(RECORDS))]
+        struck = [lab.random.choice(TOGETHER) for _ in range(lab.random.choice((1, 1, 2)))]
+        strikes = ["; ".join(f"{VICTIMS[victim]} && echo hit" for victim in victims) for victims in struck]
+        outcome, said = kill_at(lab, step, record, strikes, ram)
+        counts += collections.Counter({"kills": said.split().count("hit"), outcome: 1})
+        if outcome == "safe":
+            lab.slot(2).insert()
+            ram = lab.ram(2)
+    step, record = RECORDS[lab.random.choice(sorted(RECORDS))]
+    number, _ = begin(lab, step)
+    removal.wait_for_record(lab, number, record, 90)
+    lab.changed()
+    lab.guest.reset()
+    outcome = removal.wait_for_end(lab, number, 60)["outcome"]
+    lab.check(outcome in ("interrupted", "safe"), f"after a reset it should be closed: {outcome}")
+    lab.wait_for(lambda: lab.slot(2).driver_bound(), 60, "the slot not to be held")
+    if lab.slot(2).occupied:
+        lab.wait_leds(2, power="on", attention="off", power_on=True, timeout=60)
+    counts += collections.Counter({"resets": 1, outcome: 1})
+    print("     (crashes: " + ", ".join(f"{what} {counts[what]}" for what in sorted(counts)) + ")", flush=True)
+
+
+for turn in range(1, max(CRASHES, 1) + 1):
+    scenario(f"crashes-{turn:02}", timeout=900, allow=BOOT, turn=True)(crashes)
 
 
 @scenario("kill-on-the-way-back", timeout=240)

@@ -3,6 +3,7 @@
 since it may take effect at any time."""
 
 import json
+import re
 
 from harness import removal, storage
 from harness.scenario import scenario
@@ -98,11 +99,24 @@ def check_stuck(lab, number, writer):
     end = removal.wait_for_end(lab, number, 120)
     lab.equal(end["outcome"], "stuck", f"the ending ({end['message']})")
     lab.check(f"process {writer} still waits in the kernel" in end["message"], f"who writes still should be told: {end['message']}")
+    stack = re.search(r"its kernel stack: ([\w.]+(?:, [\w.]+)*)", end["message"])
+    there = lab.sh(f"cat /proc/{writer}/stack")
+    lab.check(stack and any(name in there for name in stack[1].split(", ")), f"where it hangs should be told: {end['message']}; it is {there}")
     lab.equal(lab.wait_leds(2, attention="on").power_on, True, "whether the card has power")
     found = [each["what"] for each in storage.plan(lab, "2")["blockers"] if each["code"] == "STILL_WRITING"]
     lab.check(f"process {writer} " in str(found), f"a new plan should be blocked by who writes still: {found}")
     lab.equal(lab.cli("remove", "2", check=False)[0], removal.BLOCKED, "the exit status of another attempt")
     return end
+
+
+def came_late(lab, number):
+    """The write has come to its end after all: what removal `number` left down is put back by itself. Returns the end."""
+    def found():
+        return next((entry for entry in removal.history(lab) if entry["kind"] == "restore" and entry["of"] == str(number) and entry["ended"]), None)
+    entry = lab.wait_for(found, 120, "the restoration that nobody asked for")
+    lab.equal((entry["outcome"], entry["trigger"]), ("rebuilt", "late"), f"the ending ({entry['message']})")
+    lab.check(lab.wait_leds(int(entry["slot"]), power="on", attention="off"), "the slot should say that nothing is wrong any more")
+    return entry
 
 
 def next_worker(lab, writer):
@@ -111,15 +125,21 @@ def next_worker(lab, writer):
 
 @scenario("hanging-unbind-killed", timeout=300, turn=True)
 def killed(lab):
-    """The worker is killed, and the write has no end within its time: the next worker says so and leaves all as it is. Once it has ended
-    the remedy leads on."""
+    """The worker is killed, and the write has no end within its time: the next worker says so and leaves all as it is, and answers as
+    quickly as ever. Once it has ended all is put back without anybody having asked."""
     ram, taker = prepare(lab)
+    idle = removal.round_trips(lab)
     number, writer = begin(lab, WriteTimeoutSec=20)
     lab.sh("pkill -KILL -x safe-remove-wor")
+    busy = removal.round_trips(lab)
     end = check_stuck(lab, number, writer)
+    stuck = removal.round_trips(lab)
+    lab.check(max(busy, stuck) <= 10 * idle, f"an answer took {busy} ms, and when it was stuck {stuck}; {idle} before")
     check_waits(lab, ram, number, writer)
     taker.stop()
     lab.sh(end["remedy"][0], timeout=60)
+    came_late(lab, number)
+    lab.equal((ram.online(), ram.zones()), (4, {"Movable"}), "the blocks online, and their zone")
     removal.policy(lab)
     lab.cli("remove", "2")
     removal.check_safe(lab, 2, ram)
@@ -134,7 +154,7 @@ def goes_on(lab):
     removal.policy(lab, WriteTimeoutSec=1, GraceSecs=9)
     lab.sh("systemctl reload safe-removed.service")
     wrong = f"{removal.POLICY_FILE}:3: key 'GraceSecs' is not known; did you mean GraceSec?"
-    lab.wait_for(lambda: wrong in lab.sh("journalctl -b -o cat MESSAGE_ID=7725e63672204ce2875fb9fe22259b7c || true"), 60, "the mistake in the journal")
+    lab.wait_for(lambda: wrong in lab.journal("MESSAGE_ID=7725e63672204ce2875fb9fe22259b7c"), 60, "the mistake in the journal")
     code, _, told = lab.cli("policy", "check", check=False)
     lab.equal((code, told.strip()), (78, wrong), "what the check says")
     lab.check(f"# {removal.POLICY_FILE}\n[Removal]\nWriteTimeoutSec=1" in lab.cli("cat-config")[1], "the file should be shown")
@@ -177,8 +197,12 @@ def revert(lab):
     number, writer = begin_back(lab, WriteTimeoutSec=6)
     end = check_stuck(lab, number, writer)
     check_waits_back(lab, ram, number, writer)
+    lab.sh("systemctl kill -s KILL safe-removed.service")  # the next one hears of it as well
+    lab.wait_for(lambda: lab.sh("systemctl show -P ActiveState safe-removed.service") == "active", 60, "the daemon")
     taker.stop()
     lab.sh(end["remedy"][0], timeout=60)
+    came_late(lab, number)
+    lab.equal((ram.online(), ram.zones()), (4, {"Movable"}), "the blocks online, and their zone")
     removal.policy(lab)
     lab.cli("remove", "2")
     removal.check_safe(lab, 2, ram)
@@ -239,6 +263,90 @@ def forced_unbind(lab):
     lab.wait_for(lambda: not stands_still(lab, held), 60, "the holder to run on")
     lab.equal((held.running(), held.look()), (True, "SIGBUS"), "running, and its bytes")
     lab.sh(end["remedy"][0], timeout=60)
+    lab.equal([entry["kind"] for entry in removal.history(lab) if entry["kind"] == "restore" and entry["of"] == str(number)], [],
+              "what was put back, with somebody who has the device open")
     removal.policy(lab)
     lab.cli("remove", "2", "--force=unmap")
     removal.check_safe(lab, 2)
+
+
+@scenario("hanging-unmount", profile="mixed", timeout=300, turn=True)
+def unmount(lab):
+    """A volume under the file system answers nobody from the moment that it is unmounted: stuck, with where it hangs. Once it answers again all is
+    mounted again, with what was written."""
+    device = lab.disk(4)
+    lab.sh(f"dmsetup create thin --table '0 '$(blockdev --getsz {device})' linear {device} 0'")
+    disk = lab.filesystem("/dev/mapper/thin", "ext4", "/mnt/thin")
+    wanted = disk.fill(mib=1)
+    number, at = removal.last_id(lab) + 1, storage.step_number(lab, "unmount", "4")
+    go = removal.drill(lab, "before-unmount", WriteTimeoutSec=5)
+    lab.cleanup(lambda: lab.run("dmsetup resume thin", check=False))
+    lab.cli("remove", "4", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at},', 90, then=f"echo more > /mnt/thin/more && dmsetup suspend --nolockfs thin && {go}")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal(end["outcome"], "stuck", f"the ending ({end['message']})")
+    lab.check("its kernel stack: " in end["message"], f"where it hangs should be told: {end['message']}")
+    lab.sh("dmsetup resume thin")
+    came_late(lab, number)
+    lab.equal((disk.mounted(), disk.sum(), lab.sh("cat /mnt/thin/more")), (True, wanted, "more"), "mounted, and what is on it")
+    removal.policy(lab)
+    storage.take_out(lab, 4)
+
+
+def worker_of(lab):
+    """The process of the removal's worker, and not its helpers, which are its children."""
+    def found():
+        return next((int(pid) for pid in lab.sh("pgrep -x safe-remove-wor || true").split() if lab.sh(f"ps -o comm= -p $(ps -o ppid= -p {pid})") == "safe-remove-sta"), None)
+    return lab.wait_for(found, 60, "the worker")
+
+
+def begin_at(lab, step):
+    """A removal of slot 2 that stands still before this step; (its number, the line that has it go on)."""
+    number, at = removal.last_id(lab) + 1, storage.step_number(lab, step, "2")
+    go = removal.drill(lab, f"before-{step}")
+    lab.cli("remove", "2", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at},', 90)
+    return number, go
+
+
+@scenario("stopped-worker", timeout=300, turn=True)
+def stopped_worker(lab):
+    """Somebody stops the worker by a signal, in the middle of a removal: answers come as ever, and another one takes its place."""
+    ram, idle = lab.ram(2), removal.round_trips(lab)
+    number, go = begin_at(lab, STEP)
+    worker = worker_of(lab)
+    lab.sh(f"kill -STOP {worker}")
+    busy = removal.round_trips(lab)
+    lab.check(busy <= 10 * idle, f"an answer took {busy} ms; {idle} before")
+    lab.wait_for(lambda: worker_of(lab) != worker, 60, "the next worker")
+    lab.sh(go)
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("traced-worker", timeout=300, turn=True)
+def traced_worker(lab):
+    """A debugger holds the worker, and has its end for himself when it is killed: stuck in time, with the step and who that is. Once he is gone all is
+    put back, without anybody having asked."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    number, go = begin_at(lab, STEP)
+    worker = worker_of(lab)
+    lab.write("/run/tracer.py", f"""import ctypes, time
+libc = ctypes.CDLL(None)
+print("holds" if libc.ptrace(0x4206, {worker}, None, None) == 0 == libc.ptrace(0x4207, {worker}, None, None) else "cannot", flush=True)
+time.sleep(1000)
+""")
+    tracer = lab.spawn("tracer", "exec python3 /run/tracer.py")
+    tracer.wait_for_output("holds")
+    lab.wait_for(lambda: lab.cli_json("status", "2", check=False).get("outcome") == "stuck", 90, "it to be stuck")
+    status = lab.cli_json("status", "2", check=False)
+    lab.check(f"process {tracer.pid}, which traces it" in str(status) and STEP in str(status), f"who and where should be told: {status}")
+    leds = lab.wait_leds(2, attention="on")
+    lab.check(leds.power_on and not leds.safe, f"the lights: {leds}")
+    lab.sh(go)
+    tracer.stop()
+    end = removal.wait_for_end(lab, number)
+    lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
+    removal.check_untouched(lab, 2, before)
+    removal.policy(lab)

@@ -150,10 +150,10 @@ def guard_dies(lab):
     for slot in (4, 6, 7):
         lab.wait_for(lambda slot=slot: not lab.slot(slot).driver_bound(), 60, f"slot {slot} to be held")
     lab.wait_for(lambda: lab.guest.succeeds(f"tail -n 1 {removal.STATE_DIR}/removals/{number}/journal | grep -q '\"ev\":\"do\"'"), 60, "the pause")
-    said = "journalctl -b -u safe-removed.service -o cat | grep -c 'Lost what the guard had to tell' || true"
-    heard = int(lab.sh(said))
+    said = "-u safe-removed.service -g 'Lost what the guard had to tell' | wc -l"
+    heard = int(lab.journal(said))
     lab.sh(f"systemctl kill --kill-whom=main --signal=KILL {GUARD}")
-    lab.wait_for(lambda: int(lab.sh(said)) > heard, 30, "the next guard")
+    lab.wait_for(lambda: int(lab.journal(said)) > heard, 30, "the next guard")
     for slot in (4, 6, 7):
         lab.check(not lab.slot(slot).driver_bound(), f"slot {slot} should be held still")
     lab.slot(6).press(force=True)

@@ -162,7 +162,7 @@ def nobody_named(lab):
 
 @scenario("pins-not-provable", turn=True)
 def not_provable(lab):
-    """The kernel does not let us count: said so, and the rest works. With a suspect it takes force, which is written down."""
+    """The kernel does not let us count: refused before anything is touched, with the way out. By force the rest works, which is written down; so is a suspect."""
     devdax(lab, 2)
     before = lab.sh("sysctl -n kernel.kptr_restrict")
     lab.cleanup(lambda: lab.sh(f"sysctl -q kernel.kptr_restrict={before}"))
@@ -170,27 +170,35 @@ def not_provable(lab):
     lab.sh("dd if=/dev/zero of=/dev/shm/elsewhere bs=1M count=4 2> /dev/null")
     lab.cleanup(lambda: lab.run(["rm", "-f", "/dev/shm/elsewhere"]))
     suspect = lab.pinner("--ring", "--unmap", "--close", "/dev/shm/elsewhere")
-    _, text = remove(lab, status=removal.RESTORED)
-    lab.check("not provable here" in text and f"process {suspect.pids[0]}" in text and "suspected" in text,
-              f"why, and who is suspected, should be said: {text}")
+    picture = removal.Picture.take(lab)
+    _, text = remove(lab, status=removal.BLOCKED)
+    lab.check("kernel.kptr_restrict)" in text and "sysctl kernel.kptr_restrict=1" in text, f"why, and what to do, should be said: {text}")
+    ways = [line for blocker in lab.cli_json("plan", "2", check=False)["blockers"] if blocker["code"] == "UNCOUNTABLE" for line in blocker["remedy"]]
+    lab.check(len(ways) == 2 and "--force=unproven" in ways[1], f"and how to go on all the same: {ways}")
+    removal.check_untouched(lab, 2, picture)
     lab.check(suspect.running(), "nobody is ended on suspicion")
     number, _ = remove(lab, "--force=unproven")
     lab.equal(said(lab, number)[0], "forced", "the step's note")
     forced = removal.certificate(lab, number)["forced"]
-    lab.check(forced and "not provable here" in forced[0], f"it should be in the certificate: {forced}")
+    lab.check(forced and "not provable here" in forced[0] and f"process {suspect.pids[0]}" in forced[0] and "suspected" in forced[0],
+              f"it, and who is suspected, should be in the certificate: {forced}")
     lab.check(suspect.running(), "force ends nobody either")
     removal.check_safe(lab, 2)
 
 
 @scenario("pins-without-types", turn=True)
 def without_types(lab):
-    """A kernel that does not describe its types: said so, and the rest works."""
+    """A kernel that does not describe its types: refused before anything is touched, and by force the rest works."""
     devdax(lab, 2)
     lab.sh("mkdir -p /run/nothing /run/systemd/system/safe-remove-guard.service.d")
     lab.cleanup(lambda: lab.sh("systemctl daemon-reload && systemctl restart safe-remove-guard safe-removed"))
     lab.write("/run/systemd/system/safe-remove-guard.service.d/scenario.conf", "[Service]\nBindReadOnlyPaths=/run/nothing:/sys/kernel/btf\n")
     lab.sh("systemctl daemon-reload && systemctl restart safe-remove-guard safe-removed")
-    number, _ = remove(lab)
+    before = removal.Picture.take(lab)
+    _, text = remove(lab, status=removal.BLOCKED)
+    lab.check("does not describe its types" in text and "--force=unproven" in text, f"why, and what to do, should be said: {text}")
+    removal.check_untouched(lab, 2, before)
+    number, _ = remove(lab, "--force=unproven")
     word, text = said(lab, number)
     lab.check(word == "unproven" and "does not describe its types" in text, f"the reason should be said: {word}: {text}")
     removal.check_safe(lab, 2)
@@ -237,12 +245,16 @@ def fsdax_nobody_named(lab):
 
 @scenario("pins-lockdown", own_guest=True, turn=True)
 def lockdown(lab):
-    """A kernel that shows nobody its memory: said so, and the rest works as far as it lets us write."""
+    """A kernel that shows nobody its memory: refused before anything is touched, and by force the rest works as far as it lets us write."""
     devdax(lab, 2)
     lab.sh("echo confidentiality > /sys/kernel/security/lockdown")
-    number, _ = remove(lab)
+    before = removal.Picture.take(lab)
+    _, text = remove(lab, status=removal.BLOCKED)
+    lab.check("counting who has pages" in text and "--force=unproven" in text, f"why, and what to do, should be said: {text}")
+    removal.check_untouched(lab, 2, before)
+    number, _ = remove(lab, "--force=unproven")
     word, text = said(lab, number)
-    lab.check(word == "unproven" and "lockdown" in text, f"the reason should be said: {word}: {text}")
+    lab.check("lockdown" in text, f"the reason should be said: {word}: {text}")
     lab.check(lab.slot(2).leds().safe and lab.slot(2).bdf() is None, "the card should be out")
 
 

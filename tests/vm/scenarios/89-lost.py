@@ -31,7 +31,7 @@ def check_lost(lab, number, probe, words):
 
 
 def journal_entry(lab):
-    return lab.sh("journalctl -o cat -u safe-removed MESSAGE_ID=c9b1f6e3a7104a0f8d1d6fbf0a7d2b54")
+    return lab.journal("-u safe-removed MESSAGE_ID=c9b1f6e3a7104a0f8d1d6fbf0a7d2b54")
 
 
 def check_entry(lab, *words):
@@ -292,7 +292,7 @@ def disk_gone_elsewhere(lab):
     told = f"slot not known: the disk {name} is gone, and still in use: ext4 of /dev/{name} is mounted on {STICK}"
     lab.wait_for(lambda: told in lab.cli("list")[1], 30, "the list to say so")
     lab.wait_for(lambda: lab.guest.succeeds("grep disk-lost /run/events"), 30, "the event")
-    lab.wait_for(lambda: lab.sh("journalctl -o cat -u safe-removed MESSAGE_ID=7f0d4c2be7b84b6f9e0c35a1d96e18f2"), 20, "the entry of the journal")
+    lab.wait_for(lambda: lab.journal("-u safe-removed MESSAGE_ID=7f0d4c2be7b84b6f9e0c35a1d96e18f2"), 20, "the entry of the journal")
     lab.check("nvme" not in lab.cli("list")[1], "what a user has made should be no disk")
     lab.equal(lab.cli_json("list")["slots"], before, "the slots")
     lab.check("not_known" not in lab.cli("verify", "2", "--json", check=False)[1], "slot 2 has its card, and is known")

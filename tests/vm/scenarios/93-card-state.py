@@ -113,11 +113,11 @@ def check_busy(lab, what):
     lab.check("CARD_BUSY" in out + err and what in out + err, f"it should say with what: {out}{err}")
 
 
-def remedy(lab):
-    """The line that the plan has for it, as somebody pastes it."""
+def remedy(lab, after="true"):
+    """The line that the plan has for it, as somebody pastes it, after something that ends it: what has ended by the time of the plan is in none."""
     lines = [line for blocker in lab.cli_json("plan", "2", check=False)["blockers"] if blocker["code"] == "CARD_BUSY" for line in blocker["remedy"]]
     lab.equal(len(lines), 1, f"the remedies ({lines})")
-    lab.sh(lines[0], timeout=90)
+    lab.sh(f"{after}; {lines[0]}", timeout=150)
 
 
 def began_late(lab, loader):
@@ -147,8 +147,7 @@ def firmware_transfer(lab):
     lab.slot(2).press()
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "refused", "the outcome of the press")
     lab.check(lab.slot(2).bdf(), "the card should be there")
-    lab.sh(f"echo 1 > {loader}/cancel", timeout=60)
-    remedy(lab)
+    remedy(lab, f"echo 1 > {loader}/cancel")
     lab.equal(lab.sh(f"cat {loader}/status").strip(), "idle", "the transfer after the remedy")
     began_late(lab, loader)
     removal.policy(lab)

@@ -202,8 +202,8 @@ def stopped(lab):
     lab.write("/etc/systemd/system/safe-removed.service.d/sanitize.conf", "[Service]\nEnvironment=SAFE_REMOVE_GIVE_BACK_SEC=2\n")
     lab.sh("systemctl daemon-reload && systemctl restart safe-removed.service")
     number = removal.last_id(lab) + 1
-    at = storage.step_number(lab, "sanitize", 2, "--sanitize")
     lab.cli("remove", 2, "--sanitize", "--no-wait")
+    at = removal.step_of(lab, number, "sanitize")
     removal.wait_for_record(lab, number, f'"ev":"note","n":{at}', 60, then="systemctl stop safe-removed.service")
     journal = lab.sh(f"cat {removal.STATE_DIR}/removals/{number}/journal")
     lab.check('"ev":"end"' not in journal, f"the removal should have no end yet: {journal}")

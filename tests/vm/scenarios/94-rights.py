@@ -85,7 +85,7 @@ def rights(lab):
 
     # Denied by name, in the journal and in the audit log.
     denied(lab, "remove", "remove", "2")
-    line = lab.wait_for(lambda: lab.sh("journalctl -q -o cat SAFE_REMOVE_ACTION=org.saferemove1.remove"), 20, "the line in the journal")
+    line = lab.wait_for(lambda: lab.journal("SAFE_REMOVE_ACTION=org.saferemove1.remove"), 20, "the line in the journal")
     lab.check(re.search(r"uid 5 \(process \d+, safe-remove, .*unit \S+\) is not authorized", line), f"it should say who: {line}")
     audit.wait_for_output("op=denied-remove")
     lab.check(re.search(r'op=denied-remove slot="2" serial="0x1" asked-uid=5 .*res=failed', audit.output()), audit.output())

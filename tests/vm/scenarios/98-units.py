@@ -69,7 +69,7 @@ def hang(lab, unit):
     lab.sh(f"kill -STOP {pid}")
     lab.wait_for(lambda: show(lab, unit, "NRestarts") == "1" and state_of(lab, unit) == "active", 60, f"{unit} to be started again")
     lab.check(show(lab, unit, "MainPID") != pid, "it should be another process")
-    lab.sh(f"journalctl -b -q -u {unit} _PID=1 | grep -F 'Watchdog timeout'")
+    lab.wait_for(lambda: lab.journal(f"-u {unit} _PID=1 -g 'Watchdog timeout'"), 10, "the journal to say why")
 
 
 @scenario("watchdog", timeout=200, turn=True)
