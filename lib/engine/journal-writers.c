@@ -113,8 +113,9 @@ int journal_write_begins(void *journal, const char *what, int pid, uint64_t star
         _cleanup_free_ char *path = writers_path(j);
         r = writers_write(path, journal_removal(j), j->slots, j->writers);
         int q = mortal ? r : append_line(j->fd, json_text(record));
-        /* One of the two will do. On the way back neither has to: a slot that stays held for want of a record is the worse end. */
-        return r >= 0 || q >= 0 || j->backwards ? 0 : r;
+        /* One of the two will do. On the way back and at the end neither has to: a slot that stays held for want of a record, or a light that does not say
+         * that it is stuck, is the worse end. */
+        return r >= 0 || q >= 0 || j->backwards || j->ending ? 0 : r;
 }
 
 /* One of these that cannot be taken from the file counts as being at it until it has ended: so its process is not kept. */

@@ -26,6 +26,7 @@ typedef struct Journal {
         size_t last_do;         /* highest n of a "do", SIZE_MAX when there is none: all below may have touched something */
         json_object *undone;    /* { "N": true } of the steps that were put back, by what is read back; NULL while there are none */
         bool backwards;
+        bool ending;            /* what is written to the kernel from here on shows the ending: no want of a record keeps it from being shown */
         bool ended;
         bool other_boot;
         char *back_code;        /* why it turned back */
@@ -111,7 +112,7 @@ void journal_card_keep(Journal *j, json_object *before, json_object *after);
 int journal_writer_replay(Journal *j, json_object *record);
 
 /* journal-writers.c. An apart_witness_t whose userdata is the journal. A write that could not be recorded is not to be made, except on the
- * way back. */
+ * way back and to show how it ended. */
 int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time, bool mortal);
 
 /* An apart_witness_of_end_t: of those that are at it this one is none any more. */

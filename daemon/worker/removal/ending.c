@@ -126,6 +126,8 @@ static int show_stuck(Removal *m, const char *message) {
                 worker_send_error(m->io, "interrupted", why ?: strerror(ENOMEM));
                 return -ETIME;
         }
+        if (m->journal)
+                m->journal->ending = true;
         for (size_t i = 0; i < plan_n_slots(m->plan); i++)
                 (void) led_fault(json_str(plan_slot(m->plan, i), "port"), plan_slot_address(m->plan, i));
         tell_led(m, LED_STUCK);
