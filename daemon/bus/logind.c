@@ -10,6 +10,10 @@
 #define LOGIND_PATH "/org/freedesktop/login1"
 #define LOGIND_INTERFACE LOGIND ".Manager"
 
+/* Of the bus itself, whose name nobody else can send from. */
+#define COMES_AND_GOES "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',interface='org.freedesktop.DBus'," \
+                       "member='NameOwnerChanged',arg0='" LOGIND "'"
+
 #define ANSWER_USEC (25 * USEC_PER_SEC) /* nobody waits for it; polkit may have to be started for it, on a machine that boots */
 
 /* One for each thing: of an inhibitor for two at once a logind (252) asks polkit for something else, which nobody would allow for that. */
@@ -140,7 +144,9 @@ static int on_word(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         int on = false;
 
         p->question = sd_bus_slot_unref(p->question);
-        bool known = !sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "v", "b", &on) >= 0;
+        /* Where there is no logind nobody prepares for anything, whatever one that has died had said. */
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        bool known = e ? is_absent(e) : sd_bus_message_read(reply, "v", "b", &on) >= 0;
         if (known && p->on != (bool) on) {
                 p->on = on;
                 tell_manager(p->logind);
@@ -174,6 +180,18 @@ static int on_signal(sd_bus_message *signal, void *userdata, sd_bus_error *error
         return 0;
 }
 
+/* It has died, or another one has begun, which may know nothing of what the one before it prepared for, and may give what that one refused. */
+static int on_another(sd_bus_message *signal, void *userdata, sd_bus_error *error) {
+        Logind *l = userdata;
+
+        for (size_t i = 0; i < ELEMENTSOF(preparations); i++)
+                ask(&l->preparations[i]);
+        for (size_t i = 0; i < _LOCK_MAX; i++)
+                l->held[i].refused = false;
+        logind_update(l);
+        return 0;
+}
+
 static void on_changed(Removal *r, void *userdata) {
         logind_update(userdata);
 }
@@ -199,7 +217,7 @@ int logind_new(Manager *m, Logind **ret) {
 }
 
 int logind_serve(Logind *l, sd_bus *bus) {
-        int r = 0;
+        int r = sd_bus_add_match_async(bus, NULL, COMES_AND_GOES, on_another, NULL, l);
 
         for (size_t i = 0; i < ELEMENTSOF(preparations) && r >= 0; i++)
                 r = sd_bus_match_signal_async(bus, NULL, LOGIND, LOGIND_PATH, LOGIND_INTERFACE, preparations[i].signal, on_signal, NULL, &l->preparations[i]);

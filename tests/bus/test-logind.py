@@ -244,6 +244,27 @@ class WithLogind(BusTest):
         self.assertEqual(self.log().count("logind does not give the inhibitor"), 3)
         self.assertEqual(logind.taken, [])
 
+    def test_another_one(self):
+        """What one has refused another one is asked for, while it is needed still."""
+        refusing = Logind(self.path("bus"), refuses="org.freedesktop.DBus.Error.AccessDenied")
+        removal = self.working()
+        wait_for(lambda: self.log().count("logind does not give the inhibitor") == 3, "the refusals")
+        refusing.end()
+        logind = self.logind()
+        wait_for(lambda: sorted(logind.held()) == ALL, "the inhibitors")
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+
+    def test_dies_while_it_prepares(self):
+        """What it was about to do is over with it, also where it never said so."""
+        logind = Logind(self.path("bus"))
+        self.prepare(logind, True)
+        logind.end()
+        wait_for(lambda: "SUSPENDED" not in self.shown(), "the daemon to know")
+        self.logind()
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(self.remove("3")), "safe")
+
     def test_does_not_answer(self):
         self.logind(silent=True)
         removal = self.working()
