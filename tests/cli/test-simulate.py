@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-simulate.py CLI SOURCE_ROOT: a recorded machine has the plans there that it has where it was recorded (tests/plans has them), and a recording
-that somebody has made to do harm does none. Of the plans one in ONE_IN is made (SIMULATE_ONE_IN; default 5, 1: all), which ones is the turn's
-(SIMULATE_TURN; default: the day)."""
+that somebody has made to do harm does none. Of the plans one in ONE_IN is made (SIMULATE_ONE_IN; default 5, 1: all), which ones is the seed's
+(CHECK_SEED; default: the day)."""
 
 import concurrent.futures
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 CLI, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
 ROOTS, PLANS = ROOT / "tests/roots", ROOT / "tests/plans"
 ONE_IN = int(os.environ.get("SIMULATE_ONE_IN", "5"))
-TURN = int(os.environ.get("SIMULATE_TURN", time.time() // 86400))
+TURN = int(os.environ.get("CHECK_SEED") or time.time() // 86400)
 SECRET = "5ec2e7-not-of-this-machine"
 
 # What is refused before any worker is asked, and is told otherwise than a worker tells it.

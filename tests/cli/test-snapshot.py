@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-snapshot.py CLI SOURCE_ROOT: a snapshot of a recorded machine has the same plans as that one, with the names kept to the last letter, else the
 same answers; and none of a machine's secrets is in it. Of the machines one in ONE_IN is tried (SNAPSHOT_ONE_IN; default 20, 1: all), which ones
-is the turn's (SNAPSHOT_TURN; default: the day)."""
+is the seed's (CHECK_SEED; default: the day)."""
 
 import concurrent.futures
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 CLI, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
 ROOTS, PLANS = ROOT / "tests/roots", ROOT / "tests/plans"
 ONE_IN = int(os.environ.get("SNAPSHOT_ONE_IN", "20"))
-TURN = int(os.environ.get("SNAPSHOT_TURN", time.time() // 86400))
+TURN = int(os.environ.get("CHECK_SEED") or time.time() // 86400)
 
 # Each value is one that somebody may not want to show. The word in it is looked for in the snapshot, whatever became of its form.
 MARK = "zq9x"

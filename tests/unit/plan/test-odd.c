@@ -6,7 +6,7 @@
  *      test-odd [ONE_IN [SEED]]
  *
  * All attributes take minutes: of ONE_IN (default 20; 1: all) one is broken, which ones is the seed's (default: the time). ODD_ONE_IN and
- * ODD_SEED in the environment do the same. */
+ * CHECK_SEED in the environment do the same. */
 #include <sys/stat.h>
 #include <time.h>
 
@@ -185,7 +185,7 @@ static unsigned setting(const char *argument, const char *variable, unsigned oth
 }
 
 int main(int argc, char **argv) {
-        unsigned seed = setting(argc > 2 ? argv[2] : NULL, "ODD_SEED", (unsigned) time(NULL));
+        unsigned seed = setting(argc > 2 ? argv[2] : NULL, "CHECK_SEED", (unsigned) time(NULL));
 
         one_in = setting(argc > 1 ? argv[1] : NULL, "ODD_ONE_IN", 20) ?: 1;
         printf("one in %u, seed %u\n", one_in, seed);
