@@ -172,6 +172,11 @@ class Lab:
         """The scenario has changed something itself in the middle of a removal, and compares by its own means."""
         self._before = None
 
+    def reset(self, how=None):
+        """The machine goes down in the middle of something, and comes up again (see guest.reset): what was before that is no measure any more."""
+        self.changed()
+        self.guest.reset(how)
+
     def compare_left(self):
         """For a scenario that has waited for no end: the newest removal's."""
         if self._before:
