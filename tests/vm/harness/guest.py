@@ -79,10 +79,10 @@ class Guest:
         return self.read("/proc/sys/kernel/random/boot_id").strip()
 
     def reset(self, how=None, timeout=BOOT_TIMEOUT):
-        """As the reset button does, or by a shell line that ends in one; returns when it answers anew. What it had not written to its disk is lost, and
-        so is what only this boot of the machine had: it is in no state for other scenarios."""
+        """As the reset button does, or by a shell line that ends in one, or in a power-off, after which somebody switches it on; returns when it answers anew.
+        What it had not written to its disk is lost, and so is what only this boot of the machine had: it is in no state for other scenarios."""
         self.spoiled = True
-        self.qmp("set-action", reboot="reset")
+        self.qmp("set-action", reboot="reset", shutdown="pause")
         before = self.boot_id()
         if how:
             self.run(how, check=False)
@@ -92,6 +92,7 @@ class Guest:
 
         def is_anew():
             try:
+                self._switch_on()
                 return self._answers() and self.boot_id() != before
             except LabError:
                 if not self.alive():
@@ -99,6 +100,16 @@ class Guest:
                 return False
         wait.until(is_anew, timeout, f"guest {self.name} to come up again (see {self.dir / 'serial.log'})")
         self._wait_for_boot()
+
+    def _is_off(self):
+        return self.qmp("query-status")["status"] == "shutdown"
+
+    def _switch_on(self):
+        """A machine that has switched itself off, as reset() has it, is still there with its disk."""
+        if self._is_off():
+            self.qmp("system_reset")
+            self.wait_for(lambda: not self._is_off(), BOOT_TIMEOUT, f"guest {self.name} to be reset")
+            self.qmp("cont")
 
     def _answers(self):
         if not self.alive():

@@ -33,15 +33,14 @@ def wait_for_offline(lab, number, ram):
     lab.wait_for(lambda: len(removal.offline_blocks(lab).split()) >= len(ram.blocks()), 90, "the memory to be offline")
 
 
-def in_the_middle(lab):
-    """A removal of slot 2 that stands still with its memory offline; (its number, the line that has it go on)."""
+def in_the_middle(lab, *pauses):
+    """A removal of slot 2 that stands still with its memory offline, and at other pauses behind that; (the memory, its number, the line that has it go on)."""
     ram = lab.ram(2)
-    go = removal.drill(lab, "after-offline-memory")
+    go = removal.drill(lab, "after-offline-memory", *pauses)
     number = removal.last_id(lab) + 1
     lab.spawn("remove", "safe-remove remove 2")
     wait_for_offline(lab, number, ram)
-    lab.changed()
-    return number, go
+    return ram, number, go
 
 
 def with_logind(lab):
@@ -53,9 +52,9 @@ def with_logind(lab):
 @scenario("boot-reset", timeout=400, allow=BOOT, turn=True)
 def boot_reset(lab):
     """Reset with the memory offline: the removal is closed, what has not come back is listed, and the lights are true."""
-    number, _ = in_the_middle(lab)
+    _, number, _ = in_the_middle(lab)
     lab.sh("sync")
-    lab.guest.reset()
+    lab.reset()
     leds = lab.wait_leds(2, power="on", attention="off", timeout=60)
     lab.check(leds.power_on and not leds.safe, f"the slot should not say 'safe to pull': {leds}")
     lab.check(lab.slot(2).driver_bound(), "the slot should not be held")
@@ -73,22 +72,25 @@ def boot_reset(lab):
     lab.wait_for(lambda: "interrupted" in lab.sh(f"{last} 2>&1 || true"), 30, "the next daemon to show it, too")
 
 
-@scenario("boot-reboot", timeout=400, allow=BOOT, turn=True)
-def boot_reboot(lab):
-    """A reboot on purpose waits, and the removal is put back before it; nothing is left for the next boot."""
+def on_purpose(lab, how):
+    """It waits, and the removal is put back before it; nothing is left for the next boot."""
     with_logind(lab)
-    number, _ = in_the_middle(lab)
+    _, number, _ = in_the_middle(lab)
     lab.sh(f"timeout 30 sh -c '{BUSY}'")
     # Whoever asks as people do is refused; systemctl as root would not ask.
     status, out, err = lab.run("systemctl --check-inhibitors=yes suspend", check=False)
     lab.check(status != 0 and "safe-remove" in out + err, f"a suspend should be refused: {status} {out}{err}")
-    lab.guest.reset("systemctl reboot")
+    lab.reset(f"systemctl {how}")
     end = removal.wait_for_end(lab, number, 60)
     print(f"     ({end['message']})", flush=True)
     lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
     lab.check("boot" in end and end["boot"] != lab.guest.boot_id().replace("-", ""), "it should have ended before the boot")
     lab.wait_leds(2, power="on", attention="off", timeout=60)
     lab.check(lab.slot(2).driver_bound(), "the slot should not be held")
+
+
+for each in ("reboot", "poweroff"):
+    scenario(f"boot-{each}", timeout=400, allow=BOOT, turn=True)(lambda lab, how=each: on_purpose(lab, how))
 
 
 @scenario("boot-left-blinking", timeout=240, turn=True)
@@ -107,7 +109,7 @@ def left_blinking(lab):
 def given_back(lab):
     """A shutdown and a suspend wait only for as long as a removal runs."""
     with_logind(lab)
-    _, go = in_the_middle(lab)
+    _, _, go = in_the_middle(lab)
     lab.sh(f"timeout 30 sh -c '{BUSY}'")
     found = lab.sh("systemd-inhibit --list --no-legend | grep safe-remove")
     lab.check("shutdown" in found and "delay" in found and "block" in found, f"all should be there: {found}")
@@ -121,14 +123,8 @@ def clock_set(lab):
     """A year ahead in the middle of a removal, then two years back: no time is told that is not so."""
     lab.cleanup(lambda: lab.run("date -s @$(($(cat /run/clock-ahead) + $(cut -d . -f 1 /proc/uptime)))", check=False))
     lab.sh("echo $(($(date +%s) - $(cut -d . -f 1 /proc/uptime))) > /run/clock-ahead")
-    ram = lab.ram(2)
     before = lab.cli_json("history").get("totals", {}).get("steps", [])
-    go = removal.drill(lab, "after-offline-memory", "before-disable-region")
-    number = removal.last_id(lab) + 1
-    lab.spawn("remove", "safe-remove remove 2")
-    lab.changed()
-
-    wait_for_offline(lab, number, ram)
+    ram, number, go = in_the_middle(lab, "before-disable-region")
     lab.sh(f"date -s @$(($(date +%s) + {YEAR}))")
     check_status(lab, "a year ahead")
     lab.sh(removal.go_on("after-offline-memory", "after-unplug-memory"))
@@ -154,15 +150,10 @@ def check_status(lab, when):
 @scenario("state-brought-back", timeout=300, turn=True)
 def brought_back(lab):
     """A copy of the state folder that was made in the middle of a removal: it has ended meanwhile, the card is in again, and nobody goes on with it."""
-    ram = lab.ram(2)
-    go = removal.drill(lab, "after-offline-memory")
-    number = removal.last_id(lab) + 1
-    lab.spawn("remove", "safe-remove remove 2")
-    wait_for_offline(lab, number, ram)
+    ram, number, go = in_the_middle(lab)
     lab.sh(f"rm -rf /run/copy && cp -a {removal.STATE_DIR} /run/copy && {go}")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
-    lab.changed()
     lab.sh(f"rm -f {removal.POLICY_FILE}")
     lab.slot(2).insert(lab.guest.profile.cards[2])
     ram = lab.ram(2)
@@ -183,7 +174,6 @@ def at_the_light(lab, pause):
     number = removal.last_id(lab) + 1
     lab.spawn("remove", "safe-remove remove 2")
     wait_for_step(lab, number, "show-safe")
-    lab.changed()
     return number, go
 
 
@@ -245,13 +235,8 @@ def read_only_before_light(lab):
 @scenario("state-torn", timeout=300, turn=True)
 def torn(lab):
     """The last line of the record is there in half, and nobody is left who wrote it: somebody else goes on, to the end, and the record can be read."""
-    ram = lab.ram(2)
-    go = removal.drill(lab, "after-offline-memory")
-    number = removal.last_id(lab) + 1
+    ram, number, go = in_the_middle(lab)
     journal = f"{removal.STATE_DIR}/removals/{number}/journal"
-    lab.spawn("remove", "safe-remove remove 2")
-    wait_for_offline(lab, number, ram)
-    lab.changed()
     lab.sh(f"truncate -s -7 {journal} && pkill -KILL -x safe-remove-wor; {go}")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
@@ -263,12 +248,8 @@ def torn(lab):
 def foreign(lab):
     """The state folder of another machine, with a removal in its middle, and with things in it that are nobody's: that removal is closed, the card is left alone, and the next
     removal goes. A record that is no file has the slots unknown, until it is away."""
-    ram = lab.ram(2)
-    go = removal.drill(lab, "after-offline-memory")
-    number = removal.last_id(lab) + 1
+    ram, number, go = in_the_middle(lab)
     removals = f"{removal.STATE_DIR}/removals"
-    lab.spawn("remove", "safe-remove remove 2")
-    wait_for_offline(lab, number, ram)
     lab.sh(f"rm -rf /run/copy && cp -a {removal.STATE_DIR} /run/copy && {removal.call_off(number, 2, go)}")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "restored", "the ending")
     before, boot = removal.Picture.take(lab), lab.guest.boot_id().replace("-", "")
@@ -295,12 +276,7 @@ def hangs(lab):
     """The disk under the state folder does not answer, from the middle of a removal on: who asks is answered, by a daemon that comes then too, and the light does not say
     safe. Once the disk answers the removal comes to its end."""
     removal.state_apart(lab)
-    ram = lab.ram(2)
-    go = removal.drill(lab, "after-offline-memory")
-    number = removal.last_id(lab) + 1
-    lab.spawn("remove", "safe-remove remove 2")
-    wait_for_offline(lab, number, ram)
-    lab.changed()
+    ram, number, go = in_the_middle(lab)
     lab.cleanup(lambda: lab.run(removal.STATE_ANSWERS, check=False))
     idle = removal.round_trips(lab)
     lab.sh(f"{removal.STATE_HANGS} && {go}")
