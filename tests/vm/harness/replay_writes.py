@@ -33,10 +33,10 @@ def run(*command, **more):
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, **more).stdout
 
 
-def look(image, worker):
+def look(disk, worker):
     """What a boot would find."""
-    subprocess.run(["e2fsck", "-fy", image], capture_output=True, timeout=60, check=False)
-    run("mount", "-o", "loop", image, PLACE)
+    subprocess.run(["e2fsck", "-fy", disk], capture_output=True, timeout=60, check=False)
+    run("mount", disk, PLACE)
     try:
         said = json.loads(run(worker, "records", env={**os.environ, "SAFE_REMOVE_STATE_DIR": str(PLACE)}).splitlines()[-1])
         folders = sorted((PLACE / "removals").glob("[0-9]*"), key=lambda f: int(f.name)) if (PLACE / "removals").exists() else []
@@ -51,12 +51,17 @@ def main():
     base, log, worker = sys.argv[1:]
     PLACE.mkdir(exist_ok=True)
     found = []
+    # One loop device for all of them, that goes when nobody reads it any more: udev looks at each that comes, and what it reads of one that goes is an error.
+    run("cp", base, "/run/replayed.img")
+    disk = run("losetup", "--show", "-f", "/run/replayed.img").strip()
     with open(base, "r+b") as device:
         for flags, at, data in entries(Path(log).read_bytes()):
             os.pwrite(device.fileno(), data, at)
             if flags & (FLUSH | FUA):
-                run("cp", "--sparse=always", base, "/run/replayed.img")
-                found.append(look("/run/replayed.img", worker))
+                run("dd", f"if={base}", f"of={disk}", "bs=1M", "conv=fsync", "status=none")
+                found.append(look(disk, worker))
+    run("udevadm", "settle", "-t", "30")
+    run("losetup", "-d", disk)
     print(json.dumps(found))
 
 
