@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from golden_plans import cases
+
 CLI, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
 ROOTS, PLANS = ROOT / "tests/roots", ROOT / "tests/plans"
 ONE_IN = int(os.environ.get("SIMULATE_ONE_IN", "5"))
@@ -23,22 +25,11 @@ SECRET = "5ec2e7-not-of-this-machine"
 # What is refused before any worker is asked, and is told otherwise than a worker tells it.
 REFUSED = {"bad-option", "sanitize-malformed"}
 CODES = {"unknown": 3, "malformed": 64, "ambiguous": 3}
+VERDICTS = {"ready": 0, "nothing": 2, "blocked": 5}
 
 
 def simulate(machine, *argv, **more):
     return subprocess.run([CLI, "simulate", machine, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False, **more)
-
-
-def cases():
-    for line in (PLANS / "cases").read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, root, target, options = line.split(maxsplit=3)
-            if not {"inhibitors", "hooks", "units", "self_test"} & (wish := json.loads(options)).keys():  # the world, or another verb's: no options of plan
-                yield name, root, target.split("+"), wish
-    for line in (PLANS / "machines").read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, target, *_ = line.split()
-            yield f"machine-{name}", f"cases/{name}.root", target.split("+"), {}
 
 
 def option(name, value):
@@ -53,14 +44,14 @@ def compare(case):
     assert "Sanitizer" not in done.stderr, done.stderr
     if want.get("type") == "error":
         return None if done.returncode == CODES[want["code"]] else f"{name}: exit {done.returncode}, {done.stdout}{done.stderr}"
-    if done.returncode not in (0, 5, 9):
+    if done.returncode != VERDICTS[want["verdict"]]:
         return f"{name}: exit {done.returncode}, {done.stdout}{done.stderr}"
     got = json.loads(done.stdout)
     return None if got == want else f"{name}: differs in {[k for k in want if got.get(k) != want[k]]}"
 
 
 def plans():
-    chosen = [case for i, case in enumerate(cases()) if case[0] not in REFUSED and (i + TURN) % ONE_IN == 0]
+    chosen = [case for i, case in enumerate(cases(PLANS)) if case[0] not in REFUSED and (i + TURN) % ONE_IN == 0]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         wrong = [line for line in pool.map(compare, chosen) if line]
     assert chosen and not wrong, "\n".join(wrong)

@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from golden_plans import cases
+
 CLI, ROOT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
 ROOTS, PLANS = ROOT / "tests/roots", ROOT / "tests/plans"
 ONE_IN = int(os.environ.get("SNAPSHOT_ONE_IN", "20"))
@@ -106,17 +108,11 @@ def run(*argv, prefix=(), **more):
     return done
 
 
-def cases():
+def machines():
     """Recorded machine -> (name, targets, options) of each plan there."""
     found = {}
-    for line in (PLANS / "cases").read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, root, target, options = line.split(maxsplit=3)
-            found.setdefault(root, []).append((name, target.split("+"), json.loads(options)))
-    for line in (PLANS / "machines").read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, target, *_ = line.split()
-            found.setdefault(f"cases/{name}.root", []).append((f"machine-{name}", target.split("+"), {}))
+    for name, root, targets, options in cases(PLANS):
+        found.setdefault(root, []).append((name, targets, options))
     return found
 
 
@@ -146,7 +142,7 @@ def compare(folder, root, plans):
 
 
 def round_trips(folder):
-    chosen = [case for i, case in enumerate(cases().items()) if (i + TURN) % ONE_IN == 0]
+    chosen = [case for i, case in enumerate(machines().items()) if (i + TURN) % ONE_IN == 0]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         wrong = [line for lines in pool.map(lambda c: compare(folder, *c), chosen) for line in lines]
     assert chosen and not wrong, "\n".join(wrong)
