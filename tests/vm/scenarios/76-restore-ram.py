@@ -162,20 +162,20 @@ def interleaved(lab):
 
 
 def begin_slowly(lab, delay_msec, first=0):
-    """A restoration under way, with time for somebody to come in between from step `first` on: what was there before, and its number."""
+    """A restoration under way, with time for somebody to come in between from step `first` on: what was there before, its number, and that of its last step."""
     before = take_out(lab, 2)
     lab.slot(2).insert()
     names = storage.step_names(lab.cli_json("restore", "2", "--dry-run"))
     removal.slow_down(lab, delay_msec, *names[first:])
     number = removal.last_id(lab) + 1
     lab.cli("restore", "2", "--no-wait")
-    return before, number
+    return before, number, len(names) - 1
 
 
 @scenario("restore-killed", timeout=240, turn=True)
 def killed(lab):
     """The worker is killed in the middle, three times: another one goes on."""
-    before, number = begin_slowly(lab, delay_msec=400)
+    before, number, _ = begin_slowly(lab, delay_msec=400)
     for step in (0, 3, 5):
         removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', 60, then=f"sleep 0.1; {KILL_WORKER}")
     end = removal.wait_for_end(lab, number)
@@ -186,7 +186,7 @@ def killed(lab):
 @scenario("restore-stopped", timeout=240, turn=True)
 def stopped(lab):
     """The service is stopped in the middle: the slot is given back and the policy as it was; the next restoration goes on."""
-    before, number = begin_slowly(lab, delay_msec=1500, first=4)
+    before, number, _ = begin_slowly(lab, delay_msec=1500, first=4)
     removal.wait_for_record(lab, number, '"ev":"do","n":4', 60, then="systemctl stop safe-removed.service")
     lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "incomplete", "the ending")
     lab.check(lab.slot(2).driver_bound(), "slot 2 should not be held")
@@ -199,7 +199,7 @@ def stopped(lab):
 @scenario("restore-press", timeout=240, turn=True)
 def press(lab):
     """A press in the middle calls it off: the card keeps its power, and the next one goes on from there."""
-    before, number = begin_slowly(lab, delay_msec=1500, first=3)
+    before, number, _ = begin_slowly(lab, delay_msec=1500, first=3)
     removal.wait_for_record(lab, number, '"ev":"do","n":3', 60)
     lab.equal(lab.slot(2).leds().power, "blink", "the power LED meanwhile")
     lab.slot(2).press(force=True)
@@ -237,8 +237,7 @@ def auto(lab):
 def what_changed(lab):
     """Somebody takes a block offline that was just put back: it is listed, with the command that brings it back, instead of saying that
     all is as it was. Run, and asked again, there is nothing more to tell."""
-    before, number = begin_slowly(lab, delay_msec=1500, first=-1)
-    last = len(lab.cli_json("restore", "2", "--dry-run")["steps"]) - 1
+    before, number, last = begin_slowly(lab, delay_msec=1500, first=-1)
     block = max((line.split()[0] for line in before.lines if line.startswith("memory")), key=lambda name: int(name.removeprefix("memory")))
     removal.wait_for_record(lab, number, f'"ev":"do","n":{last}', 90, then=f"echo offline > /sys/devices/system/memory/{block}/state")
     end = removal.wait_for_end(lab, number)
