@@ -56,7 +56,7 @@ static FaultKind hang_of(FaultKind kind, int64_t arg, bool returns) {
         return kind == FAULT_HANG && arg == 0 && returns ? FAULT_NONE : kind;
 }
 
-/* It takes a lock of its own, and waits for none of the group's processes (kernel/cgroup/freezer.c:cgroup_freeze()). So the worker writes to it by itself. */
+/* It takes a lock of its own, and waits for none of the processes of the group. So the worker writes to it by itself. */
 static bool is_freezer(const char *attr) {
         const char *name = strrchr(attr, '/');
 
