@@ -424,25 +424,22 @@ static char *card_of(const ManagedSlot *s) {
         return *address ? strf("%s %s %s", address, slot_get(s, SLOT_TEXT_MEMDEV), serial) : NULL;
 }
 
-/* May be NULL: it is known, or nothing is to be done about it. */
-static json_object *new_card(Manager *m, ManagedSlot *s) {
-        const char *name = slot_get(s, SLOT_TEXT_NAME);
+/* May be NULL: there is none, it is known, or nothing is to be done about it. */
+static json_object *new_card(ManagedSlot *s) {
         _cleanup_free_ char *card = card_of(s);
 
-        if (manager_running_at_slot(m, name, slot_get(s, SLOT_TEXT_PORT)) || streq_ptr(card, s->considered))
+        if (!card || streq_ptr(card, s->considered))
                 return NULL;
         free(s->considered);
         s->considered = TAKE_PTR(card);
-        if (!s->considered)
-                return NULL;
         json_object *o = json_object_new_object();
-        json_set_str(o, "slot", name);
+        json_set_str(o, "slot", slot_get(s, SLOT_TEXT_NAME));
         json_set_str(o, "memdev", slot_get(s, SLOT_TEXT_MEMDEV));
         json_set_str(o, "serial", slot_get(s, SLOT_TEXT_SERIAL));
         return o;
 }
 
-/* Nothing begins now: it is asked about again. */
+/* Whatever is there from now on is asked about again. */
 static void forget_considered(ManagedSlot *s) {
         if (!s)
                 return;
@@ -463,7 +460,7 @@ static void on_came_back(json_object *answer, const char *why_not, void *userdat
                 _cleanup_free_ char *card = s ? card_of(s) : NULL;
                 const Removal *last = s ? manager_removal_of_slot(m, name, slot_get(s, SLOT_TEXT_PORT)) : NULL;
 
-                if (m->going_down)
+                if (m->going_down) /* nothing begins now */
                         forget_considered(s);
                 if (card && streq_ptr(card, s->considered) && (!last || (!removal_runs(last) && last->number <= m->came_back_number)))
                         start_restoration(m, s);
@@ -477,10 +474,15 @@ void manager_consider_restoring(Manager *m) {
         json_object *cards = json_object_new_array();
 
         json_set(request, "cards", cards);
-        if (m->came_back || !m->records_known || m->going_down)
-                return;
+        /* That a card has gone is seen also while nobody can be asked: the same one may be back before that. */
+        bool asks = !m->came_back && m->records_known && !m->going_down;
         for (size_t i = 0; i < m->n_slots; i++) {
-                json_object *card = new_card(m, m->slots[i]);
+                ManagedSlot *s = m->slots[i];
+                if (manager_running_at_slot(m, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT)))
+                        continue;
+                if (!*slot_get(s, SLOT_TEXT_CARD_ADDRESS))
+                        forget_considered(s);
+                json_object *card = asks ? new_card(s) : NULL;
                 if (card)
                         json_object_array_add(cards, card);
         }

@@ -211,6 +211,28 @@ class WithLogind(BusTest):
         self.prepare(logind, False)
         wait_for(lambda: self.worker_log().count("came-back") > before, "the card to be looked at")
 
+    def test_card_goes_while_another_one_is_asked_about(self):
+        """And the machine is put to sleep over that question: the same card in its slot is one that has come back."""
+        self.write("play/log-looks", "")
+        logind = self.logind()
+        gone, other_gone = slot("2", 0, card=False), slot("3", 1, card=False)
+        self.look_again(gone, slot("3", 1))
+        wait_for(lambda: not self.slot("2", "CardAddress"), "the card to be gone")
+        self.write("play/slow-came-back", "")
+        before = self.worker_log().count("came-back")
+        self.look_again(slot("2", 0), slot("3", 1))
+        wait_for(lambda: self.worker_log().count("came-back") > before, "the question")
+        self.look_again(slot("2", 0), other_gone)
+        wait_for(lambda: not self.slot("3", "CardAddress"), "the other card to be gone")
+        self.prepare(logind, True)
+        os.unlink(self.path("play/slow-came-back"))
+        self.look_again(slot("2", 0), slot("3", 1))
+        wait_for(lambda: self.slot("3", "CardAddress"), "the other card")
+        self.settle()
+        before = self.worker_log().count("came-back")
+        self.prepare(logind, False)
+        wait_for(lambda: self.worker_log().count("came-back") > before, "the other card to be looked at")
+
     def test_press(self):
         """Nobody removes the card, and the kernel's clock is not the answer."""
         logind = self.logind()
