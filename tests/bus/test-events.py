@@ -326,9 +326,8 @@ class Events(BusTest):
         self.assertEqual([a["late"] for a in self.asked_of_incidents()][:2], [False, True])
 
         self.write("play/incident-dies", "")
-        asked = len(self.asked_of_incidents())
         self.kernel_says("Slot(3): Link Down", "0000:0c:01.0", 12)
-        self.wait_asked(asked + 1)
+        wait_for(lambda: self.log().count("could not be looked at") == 2, "who looks to have died")
         self.write("play/incident", json.dumps({"verdict": "gone", "again": "5"}))
         os.unlink(self.path("play/incident-dies"))
         wait_for(lambda: len(self.incidents(monitor)) == 2, "what was on record")

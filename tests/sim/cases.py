@@ -110,6 +110,10 @@ CASES = {
     # A region comes late, for nobody; or its write says that it has failed. Whoever goes on takes it.
     "region-comes-late": case("rebuilt", at("/power", "error", arg=errno.EBUSY, times=FOR_EVER), at("/create_", "late", arg=100_000), goes_on=1),
     "region-that-failed": case("restored", at("/power", "error", arg=errno.EBUSY, times=FOR_EVER), at("/create_", "late-error", arg=errno.EIO)),
+    # Its size is taken, and it has none; and it cannot be deleted either: both are seen, and who deletes it is told.
+    "region-stays": Case({**case("stuck", at("/power", "error", arg=errno.EBUSY, times=FOR_EVER), at("/size", "nothing", times=FOR_EVER),
+                                 at("/delete_region", "nothing", event=2, times=FOR_EVER)).history},
+                         ("stuck",), "/size took 0x", remedy="/delete_region; cxl create-region"),
     "mark-of-the-dead": case("safe", at("pciehp/bind", "kill-after")),
     # What an administrator has said of new memory meanwhile, before we turn it off and after.
     "policy-before": Case({**case("restored", at("pciehp/unbind", "actor", arg=1), at("kmem/unbind", "error", arg=errno.EBUSY, times=FOR_EVER)).history, **POLICY}, ("restored",)),

@@ -173,7 +173,7 @@ def policy_as_before(e):
 
 def slot_not_held(e):
     """Where nobody kept it from being given back: with a write under way nothing of the card comes back into use."""
-    if e.outcome == "stuck" and e.hung:
+    if e.outcome in STUCK and e.hung:
         return
     for card in e.own:
         was, driver = (seen["port", card.port][0] for seen in (e.machine.before, e.after))

@@ -8,8 +8,16 @@
 
 #define CXL "/sys/bus/cxl/devices"
 
-/* One attribute, written unless it says so already. Numbers are compared as numbers: the kernel prints 0x20000000 where
- * 536870912 was written. */
+/* A write that the kernel took, and nothing came of it. */
+static int no_effect(StepRun *run, const char *path, const char *value) {
+        _cleanup_free_ char *now = NULL;
+
+        return attr_read(path, &now) < 0 ? step_fail(run, -EIO, "%s took %s and cannot be read", path, value) :
+               step_fail(run, -EIO, "%s took %s and shows %s", path, value, now);
+}
+
+/* One attribute, written unless it says so already, and read again. Numbers are compared as numbers: the kernel prints
+ * 0x20000000 where 536870912 was written. */
 static int set_number(StepRun *run, const char *device, const char *attribute, uint64_t value) {
         _cleanup_free_ char *path = strf(CXL "/%s/%s", device, attribute), *text = strf("0x%jx", (uintmax_t) value);
         uint64_t now;
@@ -18,7 +26,10 @@ static int set_number(StepRun *run, const char *device, const char *attribute, u
                 return -ENOMEM;
         if (attr_read_u64f(&now, "%s", path) >= 0 && now == value)
                 return 0;
-        return step_write(run, path, text);
+        int r = step_write(run, path, text);
+        if (r >= 0 && (attr_read_u64f(&now, "%s", path) < 0 || now != value))
+                return no_effect(run, path, text);
+        return r;
 }
 
 static int set_text(StepRun *run, const char *device, const char *attribute, const char *value) {
@@ -28,7 +39,11 @@ static int set_text(StepRun *run, const char *device, const char *attribute, con
                 return -ENOMEM;
         if (attr_read(path, &now) >= 0 && streq(now, value))
                 return 0;
-        return step_write(run, path, value);
+        int r = step_write(run, path, value);
+        if (r < 0)
+                return r;
+        free(TAKE_PTR(now));
+        return attr_read(path, &now) < 0 || !streq(now, value) ? no_effect(run, path, value) : 0;
 }
 
 static int target_reserve(json_object *target, StepRun *run, char **ret_decoder) {
@@ -86,6 +101,8 @@ static int region_address_check(json_object *region, const char *name, StepRun *
         int r = attr_read_u64f(&start, CXL "/%s/resource", name);
         if (r < 0)
                 return step_fail(run, r, "the address of %s cannot be read: %s", name, strerror(-r));
+        if (start == UINT64_MAX)
+                return step_fail(run, -ENOTUNIQ, "%s has no address", name);
         if (start != json_u64(region, "start") && !may_move(json_u64(region, "start"), start, run))
                 return step_fail(run, -ENOTUNIQ, "%s came back at 0x%jx instead of 0x%jx: another region took its place",
                                  name, (uintmax_t) start, (uintmax_t) json_u64(region, "start"));
@@ -174,24 +191,37 @@ static int dpa_free(json_object *target, StepRun *run) {
         return step_write(run, path, "0");
 }
 
+/* The region as the plan has it, or one that was begun for it. -ENODEV: neither is there. */
+static int find_any(json_object *region, char **ret_name) {
+        bool complete;
+
+        int r = region_find(region, ret_name, &complete);
+        return r == -ENODEV ? region_find_begun(region, ret_name) : r;
+}
+
+static int region_delete(json_object *region, const char *name, StepRun *run) {
+        _cleanup_free_ char *path = strf(CXL "/%s/delete_region", json_str(region, "root")), *left = NULL;
+
+        int r = path ? step_write(run, path, name) : -ENOMEM;
+        if (r < 0)
+                return r;
+        r = find_any(region, &left);
+        return r == -ENODEV ? 0 : r < 0 ? step_fail(run, r, "whether %s is gone cannot be read: %s", name, strerror(-r)) :
+               step_fail(run, -EIO, "%s took %s, and %s is there", path, name, left);
+}
+
 int region_remove(json_object *region, StepRun *run) {
         json_object *targets = json_array(region, "targets");
         _cleanup_free_ char *name = NULL;
-        bool complete;
 
-        int r = region_find(region, &name, &complete);
-        if (r == -ENODEV)
-                r = region_find_begun(region, &name);
+        int r = find_any(region, &name);
         if (r >= 0) {
                 uint64_t commit = 1;
 
                 /* The one of the plan was decommitted before; a live one over the same cards is somebody else's. */
                 if (attr_read_u64f(&commit, "/sys/bus/cxl/devices/%s/commit", name) < 0 || commit)
                         return step_fail(run, -EBUSY, "%s is in use and not the plan's: not deleted", name);
-                _cleanup_free_ char *path = strf("/sys/bus/cxl/devices/%s/delete_region", json_str(region, "root"));
-                if (!path)
-                        return -ENOMEM;
-                r = step_write(run, path, name);
+                r = region_delete(region, name, run);
         }
         if (r < 0 && r != -ENODEV)
                 return r;

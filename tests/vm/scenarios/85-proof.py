@@ -116,7 +116,8 @@ class Fake:
         lab.sh(f"rm -rf {fake} {fake}.left; mkdir -p {FAKE if probe in FILES else fake}")
         lab.write(f"{FAKE}/make-{probe}", f"set -e\n{make}\n{INSIDE} mount --bind {fake} {self.where}\n")
         self.put = f"sh {FAKE}/make-{probe}"
-        self.take = f"{INSIDE} umount {self.where}"
+        # A look that the daemon takes by itself may be at it.
+        self.take = f"{INSIDE} timeout 60 sh -c 'until umount {self.where} 2> {FAKE}.umount; do grep -q busy {FAKE}.umount && sleep 0.1 || exit 1; done'"
         lab.cleanup(lambda: lab.run(self.take, check=False))
 
 
