@@ -503,9 +503,11 @@ class Events(BusTest):
         wait_for(lambda: self.slot("2", "State") == "removing", "the removal")
         self.wait_ended("light")
         os.unlink(self.path("play/slow-light"))
+        self.write_registers(PORT, OFF, PRESENT)  # its power is off again
         self.write("play/go", "")
         self.assertEqual(self.wait_end(removal), "safe")
-        self.assertEqual((self.lights(), self.slot("2", "AttentionLed")), ([], "off"))
+        self.settle()
+        self.assertEqual((self.lights(), self.slot("2", "State"), self.slot("2", "AttentionLed")), ([], "safe", "off"))
 
     def test_light_of_a_stuck_slot(self):
         """Whoever is left behind by the removal turns it off later: it says "safe to pull" no longer than until a look."""
