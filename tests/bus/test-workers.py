@@ -193,6 +193,7 @@ class Workers(BusTest):
         starter, = self.starters()
         first, worker, _ = self.ask_starter("run")
         self.assertEqual(worker, waiting)
+        wait_for(lambda: waiting not in self.waiting_workers(), "it to become what it was asked for")
         for verb in ("scan", "run"):
             other, worker, _ = self.ask_starter(verb)
             self.end(other)

@@ -51,9 +51,11 @@ int answered(int r) {
         return -1;
 }
 
-/* For ever: where the kernel keeps nobody for ever it does not either. */
-static FaultKind hang_of(FaultKind kind, int64_t arg, bool returns) {
-        return kind == FAULT_HANG && arg == 0 && returns ? FAULT_NONE : kind;
+/* Where the kernel keeps nobody for ever it does not either, and what it does at once it does not refuse when it is done. */
+static FaultKind kind_of(FaultKind kind, int64_t arg, bool at_once) {
+        if (at_once && kind == FAULT_LATE_ERROR)
+                return FAULT_ERROR;
+        return at_once && kind == FAULT_HANG && arg == 0 ? FAULT_NONE : kind;
 }
 
 /* It takes a lock of its own, and waits for none of the processes of the group. So the worker writes to it by itself. */
@@ -63,13 +65,13 @@ static bool is_freezer(const char *attr) {
         return name && strcmp(name, "/cgroup.freeze") == 0;
 }
 
-static int call(const char *what, int (*act)(void *userdata), void *userdata, bool returns) {
+static int call(const char *what, int (*act)(void *userdata), void *userdata, bool at_once) {
         int64_t arg;
         int r = 0;
 
         note_touched();
         FaultKind kind = event_comes(what, what, true, &arg);
-        kind = hang_of(kind, arg, returns);
+        kind = kind_of(kind, arg, at_once);
         if (kind == FAULT_ERROR)
                 r = (int) -arg;
         else if (kind != FAULT_NOTHING) {
@@ -123,7 +125,7 @@ static int attr_write(const char *attr, const char *value) {
         (void) snprintf(what, sizeof(what), "%s > %s", value, attr);
         note_touched();
         FaultKind kind = event_comes(what, what, true, &arg);
-        kind = hang_of(kind, arg, is_freezer(attr));
+        kind = kind_of(kind, arg, is_freezer(attr));
         int r = kind == FAULT_ERROR ? (int) -arg : kind == FAULT_NOTHING ? 0 : tell_attr(attr, value, kind == FAULT_HALF ? arg : 0);
         if (kind == FAULT_LATE_ERROR)
                 r = (int) -arg;

@@ -26,7 +26,7 @@ void model_leave(void);
 int answered(int r);
 /* A call that changes the machine, as an event: what the model answers, or a fault. */
 int interposed_call(const char *what, int (*act)(void *userdata), void *userdata);
-/* The same of one that the kernel never keeps anybody in for ever: a signal, another name. */
+/* The same of one that the kernel does at once or not at all: a signal, another name. */
 int interposed_call_at_once(const char *what, int (*act)(void *userdata), void *userdata);
 /* All descriptors from this one on are closed. */
 void interpose_forget(unsigned first);
