@@ -67,11 +67,36 @@ static int begin_locating(const LightWork *w, json_object **ret) {
         return *ret ? 0 : r;
 }
 
+/* A removal has left it behind, and it turns the power indicator off. */
+static bool may_go_dark(const char *port) {
+        _cleanup_json_ json_object *alive = NULL;
+
+        if (writers_alive(0, &alive) < 0)
+                return true;
+        for (size_t i = 0; i < json_len(alive); i++)
+                if (slot_write_darkens(json_str(json_at(alive, i), "what"), port))
+                        return true;
+        return false;
+}
+
+/* The attention indicator may be all that says that the card has power: the power indicator says it first. */
+static int light_up_before(const char *port) {
+        SlotRegisters s;
+
+        if (may_go_dark(port))
+                return -EUCLEAN;
+        int r = slot_registers_read(port, &s);
+        return r < 0 || slot_stays_lit(&s, INDICATOR_OFF) >= 0 ? r : led_light_up(port);
+}
+
 static int set(const LightWork *w, json_object **ret_refusal) {
         if (w->before)
                 return locate_end(w->port);
         if (w->lit)
                 return led_light_up(w->port);
+        int lit = w->attention == INDICATOR_OFF ? light_up_before(w->port) : 0;
+        if (lit < 0)
+                return lit;
         if (w->attention == INDICATOR_BLINK)
                 return begin_locating(w, ret_refusal);
         int r = w->attention == INDICATOR_ON ? led_fault(w->port, NULL) : led_attention(w->port, NULL, w->attention);
@@ -105,7 +130,7 @@ static int set_and_read(void *data, char **ret_text) {
         json_set_str(o, "power", s.has_power_indicator ? indicator_to_string(s.power) : NULL);
         json_set_str(o, "attention", s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
         json_set_bool(o, "writing", writing);
-        json_set_bool(o, "dark", led_is_dark(&s));
+        json_set_bool(o, "dark", slot_is_dark(&s));
         *ret_text = strdup(json_text(o));
         return *ret_text ? 0 : -ENOMEM;
 }
@@ -129,7 +154,7 @@ static int do_light(LightWork *w, json_object **ret, char **ret_why) {
         apart_set_witness(NULL, NULL);
         _cleanup_json_ json_object *writer = light_writer(w->port);
         if (r < 0)
-                *ret_why = r == -EPROTONOSUPPORT ? record_text(w->port, r) : r == -ETIME ? strf("port %s did not answer within %d s", w->port, SET_SEC) : writer ? writer_text(writer) : NULL;
+                *ret_why = r == -EPROTONOSUPPORT ? record_text(w->port, r) : r == -EUCLEAN ? strdup(led_strerror(r)) : r == -ETIME ? strf("port %s did not answer within %d s", w->port, SET_SEC) : writer ? writer_text(writer) : NULL;
         return r < 0 ? r : text ? json_parse(text, strlen(text), ret) : -ENODATA;
 }
 

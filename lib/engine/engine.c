@@ -80,6 +80,12 @@ static json_object *notes_of(StepRun *run, uint64_t n) {
         return journal_notes(e->journal, n);
 }
 
+static bool may_darken(StepRun *run, const char *port) {
+        const Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
+
+        return journal_may_darken(e->journal, port);
+}
+
 /* What is to be done about a card that is not as it was, where that shows: the line that brings it back, and a new plan. */
 static void remedy_for_card(Engine *e, const char *slot) {
         _cleanup_free_ char *remedy = card_remedy(e->plan, slot);
@@ -127,6 +133,7 @@ void engine_turn_to(Engine *e, size_t n) {
         e->run.plan = e->plan->doc;
         e->run.removal = journal_removal(e->journal);
         e->run.same_card = same_card;
+        e->run.may_darken = may_darken;
         e->run.notes = journal_notes(e->journal, n);
         free(TAKE_PTR(e->run.why));
         free(TAKE_PTR(e->run.remedy));

@@ -16,6 +16,7 @@
 #include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "kernel/pci/held-slot.h"
+#include "kernel/pci/pcie-slot.h"
 #include "kernel/process/apart.h"
 #include "kernel/run/boot-record.h"
 #include "kernel/process/kernel-stack.h"
@@ -258,6 +259,15 @@ json_object *journal_writer(const Journal *j) {
                 if (is_alive(json_at(j->writers, i)))
                         return json_at(j->writers, i);
         return NULL;
+}
+
+bool journal_may_darken(const Journal *j, const char *port) {
+        for (size_t i = 0; i < json_len(j->writers); i++) {
+                json_object *writer = json_at(j->writers, i);
+                if ((json_str(writer, "unread") || slot_write_darkens(json_str(writer, "what"), port)) && is_alive(writer))
+                        return true;
+        }
+        return false;
 }
 
 /* Of whose slots is a file that says nothing? A light's name tells; any other's may be of any. */

@@ -146,6 +146,9 @@ bool port_is_written(const char *port);
 /* The "write" record of a process that is still at it, or may be; NULL: none is. Borrowed. */
 json_object *journal_writer(const Journal *j);
 
+/* Is one of those at a write that turns the power LED of the slot at that port off, or at one that nobody knows? */
+bool journal_may_darken(const Journal *j, const char *port);
+
 /* Two lines about such a record, newly allocated: what is under way, and what to do about it in the end. */
 char *writer_text(json_object *writer);
 char *writer_remedy(json_object *writer, const char *then);

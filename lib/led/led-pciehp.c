@@ -60,6 +60,13 @@ static int attention_path(const char *port, const char *address, char **ret) {
         return 0;
 }
 
+/* Registers that cannot be read say nothing of what it would show. */
+static int stays_lit(const char *port, Indicator attention) {
+        SlotRegisters s;
+
+        return slot_registers_read(port, &s) < 0 ? 0 : slot_stays_lit(&s, attention);
+}
+
 int led_attention(const char *port, const char *address, Indicator attention) {
         _cleanup_free_ char *path = NULL;
 
@@ -71,8 +78,10 @@ int led_attention(const char *port, const char *address, Indicator attention) {
         int r = attention_path(port, address, &path);
         if (r < 0)
                 return r;
+        if (path && port)
+                r = stays_lit(port, attention);
         if (path)
-                return attention_attribute(path, attention_words[attention]);
+                return r < 0 ? r : attention_attribute(path, attention_words[attention]);
         return port ? slot_indicators_write(port, INDICATOR_RESERVED, attention) : -EOPNOTSUPP;
 }
 
@@ -94,9 +103,9 @@ int led_fault(const char *port, const char *address) {
         return r == -EOPNOTSUPP && port ? slot_indicators_write(port, INDICATOR_ON, INDICATOR_RESERVED) : r;
 }
 
-bool led_is_dark(const SlotRegisters *s) {
-        return s->has_power_indicator && s->power == INDICATOR_OFF && s->power_on && s->card_present &&
-               !(s->has_attention_indicator && s->attention == INDICATOR_ON);
+const char *led_strerror(int error) {
+        return error == -EUCLEAN || error == EUCLEAN ? "the power LED is off over a card that has power, and the attention LED alone says so" :
+               strerror(error < 0 ? -error : error);
 }
 
 bool led_blinks_over_card(const SlotRegisters *s) {
@@ -107,5 +116,5 @@ int led_light_up(const char *port) {
         SlotRegisters s;
 
         int r = slot_registers_read(port, &s);
-        return r < 0 || (!led_is_dark(&s) && !led_blinks_over_card(&s)) || held_is_undriven(port) ? r : slot_indicators_write(port, INDICATOR_ON, INDICATOR_RESERVED);
+        return r < 0 || (!slot_hides_power(&s) && !led_blinks_over_card(&s)) || held_is_undriven(port) ? r : slot_indicators_write(port, INDICATOR_ON, INDICATOR_RESERVED);
 }

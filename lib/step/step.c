@@ -111,6 +111,10 @@ json_object *step_notes_of(StepRun *run, uint64_t n) {
         return run->notes_of ? run->notes_of(run, n) : NULL;
 }
 
+Indicator step_attention(StepRun *run, const char *port, Indicator wanted) {
+        return wanted != INDICATOR_RESERVED && run->may_darken && run->may_darken(run, port) ? INDICATOR_ON : wanted;
+}
+
 void step_lost(StepRun *run, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/strtab.h"
+#include "kernel/pci/pcie-slot.h"
 
 /* A step is a value: a type and its arguments, everything its undo needs included. The table of operations says what can
  * be done with it. One file per type, step-NAME.c; steps.c has the table. */
@@ -85,6 +86,7 @@ typedef struct StepRun {
         bool resumed;           /* another worker began the removal, and may have begun this step: engine_can_go_back() goes by it */
         int (*note)(struct StepRun *run, json_object *notes); /* the engine's own: all of the array, or none; NULL: nobody keeps any */
         int (*same_card)(struct StepRun *run); /* the engine's own: see step_card_check() */
+        bool (*may_darken)(struct StepRun *run, const char *port); /* the engine's own: see step_attention(); NULL: nothing is left behind */
         json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/log/kmsg-since.h), or NULL */
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
@@ -146,6 +148,11 @@ json_object *step_notes_of(StepRun *run, uint64_t n);
 /* Is it still the card that the plan was made for? For steps that write more than once what nobody can take back. 0, or a negative
  * errno with the reason noted. */
 int step_card_check(StepRun *run);
+
+/* What the attention LED of the slot at that port is set to where it is to be as `wanted` again: on, as long as a write of this removal that turns the power
+ * LED off is under way yet. The card has power, and both off would say that it may be pulled. What is left on is put back when that write has ended
+ * (daemon/worker/removal/late.c). */
+Indicator step_attention(StepRun *run, const char *port, Indicator wanted);
 
 /* One line about something that no way back can restore ("process 12 (dd) was ended and is not started again"). */
 void step_lost(StepRun *run, const char *format, ...) _printf_(2, 3);

@@ -104,8 +104,9 @@ CASES = {
     # It is held after all was as before, and for nobody; or blinks so.
     "hold-comes-late": case("restored", at("pciehp/unbind", "late", arg=70_000)),
     "light-comes-late": case("restored", at("/config at 0x8d", "late", arg=100_000)),
-    # It is dark over a card that has power, until that is seen.
+    # The power LED goes off over a card that has power, long after it was told to; or stays off. The attention LED says so until that is over.
     "dark-comes-late": case("restored", at("/config at 0x8d", "late", arg=40_000, event=3), options={"self_test": "held"}),
+    "dark-stays": case("stuck", at("/config at 0x8d", "nothing", event=4, times=FOR_EVER), options={"self_test": "held"}),
     "attention-comes-late": case("restored", at("/config at 0x8c", "late", arg=40_000), options={"self_test": "held"}),
     # A region comes late, for nobody; or its write says that it has failed. Whoever goes on takes it.
     "region-comes-late": case("rebuilt", at("/power", "error", arg=errno.EBUSY, times=FOR_EVER), at("/create_", "late", arg=100_000), goes_on=1),

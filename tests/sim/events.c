@@ -113,13 +113,6 @@ static bool is_hit(Fault *f, uint32_t number, uint64_t what) {
         return f->what == what;
 }
 
-/* The event that this process is at takes effect when nobody waits for it any more. */
-static bool late;
-
-bool event_is_late(void) {
-        return late;
-}
-
 static FaultKind begin(SimShared *s, const Fault *f) {
         switch ((FaultKind) f->kind) {
         case FAULT_KILL_BEFORE:
@@ -133,7 +126,6 @@ static FaultKind begin(SimShared *s, const Fault *f) {
                 return FAULT_NONE;
         case FAULT_LATE:
                 wait_msec(f->arg);
-                late = true;
                 return FAULT_NONE;
         case FAULT_KILL:
                 end_some(s, f->arg);
@@ -152,7 +144,6 @@ FaultKind event_comes(const char *what, const char *same, bool to_machine, int64
         FaultKind kind = FAULT_NONE;
 
         *ret_arg = 0;
-        late = false;
         if (!s)
                 return FAULT_NONE;
         uint32_t number = ++s->n_events, touch = to_machine ? ++s->n_touches : 0;

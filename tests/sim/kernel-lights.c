@@ -49,18 +49,10 @@ static bool has_online_block(const char *port, char ret[static LINE_ROOM]) {
         return found;
 }
 
-#define LATE STORE "/dark-since-late-%s"
-
 static void check(const char *port) {
         char block[LINE_ROOM];
 
-        /* What a port does long after it was told to nobody can keep it from. It is set right when it has happened, which the end shows. */
-        bool dark = is_dark(port), known = tree_has(LATE, port);
-        if (!dark && known)
-                tree_hide(LATE, port);
-        if (dark && !known && event_is_late())
-                tree_put("", LATE, port);
-        if (!dark || known || event_is_late())
+        if (!is_dark(port))
                 return;
         if (!(slot_word(port, PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_PCC))
                 sim_trace("BROKEN: the lights of port %s are dark, and it has power", port);

@@ -157,9 +157,7 @@ class Play:
 
     def come_late(self):
         """What the daemon has done once a write has come to its end that the removal had left behind: by the guard, and by a worker."""
-        writers = self.machine.run / "writers"
-        left = [name for name in (os.listdir(writers) if writers.is_dir() else ()) if name.isdecimal()]
-        for todo in self.ask("late")[0]["ended"] if left else ():
+        for todo in self.ended_late():
             self.machine.note(f"late: {todo}")
             if todo["do"] == "give-back":
                 self.write("/sys/bus/pci_express/drivers/pciehp/bind", f"{todo['port']}:pcie004")
@@ -171,6 +169,21 @@ class Play:
                 self.removal("restore")
             elif todo["do"] == "attention":
                 self.ask("light", {"port": todo["port"], "attention": todo["shows"]})
+
+    def ended_late(self):
+        """What is to be done once all have come to their end. Who hangs for ever, and who waits for him, does not."""
+        writers = self.machine.run / "writers"
+        if not writers.is_dir() or not any(name.isdecimal() for name in os.listdir(writers)):
+            return []
+        end = time.monotonic() + REAL_SEC
+        while True:
+            reap()
+            answer = self.ask("late")[0]
+            if not answer["waiting"] or any((STORE / "hung" / str(pid)).exists() for pid in children()):
+                return answer["ended"]
+            if time.monotonic() > end:
+                raise RuntimeError(f"who was left behind has not come to an end in {REAL_SEC} s: {answer['waiting']}")
+            time.sleep(0.02)
 
     def ask(self, verb, *lines):
         """Of a worker with which nothing goes wrong."""

@@ -83,9 +83,6 @@ FaultKind event_comes(const char *what, const char *same, bool to_machine, int64
 /* It has happened, or been refused. */
 void event_ends(FaultKind kind, int64_t arg);
 
-/* Whether the event that this process is at has its effect long after it came. */
-bool event_is_late(void);
-
 /* clock.c. A process of the machine: no time passes while it runs. */
 void process_known(int pid);
 

@@ -87,15 +87,15 @@ static const char *slot_of(const Plan *plan, const char *port) {
         return plan_slot_name(plan);
 }
 
-/* Its power LED blinks, or is dark as of one that is safe to pull, over a card that has power. */
+/* Its power LED blinks or is off over a card that has power. */
 static bool is_untrue(const char *port) {
         SlotRegisters s;
 
-        return held_is_driven(port) && slot_registers_read(port, &s) >= 0 && (led_blinks_over_card(&s) || led_is_dark(&s));
+        return held_is_driven(port) && slot_registers_read(port, &s) >= 0 && (led_blinks_over_card(&s) || slot_hides_power(&s));
 }
 
-/* It shows what a write of the removal that has come late says, and not what it showed before the hold: its word, or NULL. One that blinked then was somebody
- * else's, who knows how long. */
+/* It shows what a write of the removal that has come late says, or what it was left at for that, and not what it showed before the hold: its word, or NULL. One
+ * that blinked then was somebody else's, who knows how long. */
 static const char *attention_to_set(const Record *r, json_object *hold, const char *port) {
         _cleanup_json_ json_object *writers = journal_writers_left(r->journal);
         int before = indicator_from_string(json_str(hold, "attention_led"));
@@ -104,17 +104,15 @@ static const char *attention_to_set(const Record *r, json_object *hold, const ch
         if ((before != INDICATOR_ON && before != INDICATOR_OFF) || !held_is_driven(port) || slot_registers_read(port, &s) < 0 || !s.has_attention_indicator ||
             s.attention == (Indicator) before)
                 return NULL;
-        SlotRegisters then = s;
-        then.attention = (Indicator) before;
-        if (led_is_dark(&then)) /* it alone says that the card has to stay */
-                return NULL;
-        for (size_t i = 0; i < json_len(writers); i++)
-                if (slot_indicators_written(json_str(json_at(writers, i), "what"), port) == s.attention)
+        for (size_t i = 0; i < json_len(writers); i++) {
+                const char *what = json_str(json_at(writers, i), "what");
+                if (slot_indicators_written(what, port) == s.attention || (s.attention == INDICATOR_ON && slot_write_darkens(what, port)))
                         return indicator_to_string((Indicator) before);
+        }
         return NULL;
 }
 
-/* By the guard, and by a light. */
+/* By the guard, and by a light, which is never put out over a power LED that is off. */
 static void what_to_give_back(const Record *r, json_object *ended) {
         for (size_t n = 0; n < r->plan->n_steps; n++) {
                 json_object *hold = r->plan->steps[n].type == STEP_HOLD ? r->plan->steps[n].args : NULL;
@@ -124,13 +122,12 @@ static void what_to_give_back(const Record *r, json_object *ended) {
                         continue;
                 if (held_is_undriven(port) && held_is_marked(port))
                         add(ended, r->journal, slot_of(r->plan, port), "give-back", port);
-                else if (is_untrue(port))
-                        add(ended, r->journal, slot_of(r->plan, port), "light", port);
                 else if ((attention = attention_to_set(r, hold, port))) {
                         json_object *o = add(ended, r->journal, slot_of(r->plan, port), "attention", port);
                         if (o)
                                 json_set_str(o, "shows", attention);
-                }
+                } else if (is_untrue(port))
+                        add(ended, r->journal, slot_of(r->plan, port), "light", port);
         }
 }
 

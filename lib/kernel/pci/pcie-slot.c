@@ -313,6 +313,23 @@ typedef struct SlotWrite {
         char port[NAME_MAX + 1];
 } SlotWrite;
 
+int slot_stays_lit(const SlotRegisters *now, Indicator attention) {
+        SlotRegisters then = *now;
+
+        if (attention == INDICATOR_RESERVED || !now->has_power_controller) /* whose bit says nothing of a card that was removed */
+                return 0;
+        then.attention = attention;
+        return slot_is_dark(&then) && !slot_is_dark(now) ? -EUCLEAN : 0;
+}
+
+/* By what the registers say after the write before it, whatever that has come to. */
+static int stays_lit(const SlotWrite *w) {
+        SlotRegisters s;
+
+        int r = slot_registers_read(w->port, &s);
+        return r < 0 ? r : slot_stays_lit(&s, w->attention);
+}
+
 static int indicators_set(void *data, char **ret_text) {
         _cleanup_(door_close) SlotDoor d = { .fd = -EBADF };
         const SlotWrite *w = data;
@@ -320,6 +337,8 @@ static int indicators_set(void *data, char **ret_text) {
         int r = door_open(w->port, w->until, &d);
         if (r >= 0 && w->power != INDICATOR_RESERVED)
                 r = control_write(&d, true, PCI_EXP_SLTCTL_PIC, (uint16_t) (w->power << PIC_SHIFT));
+        if (r >= 0)
+                r = stays_lit(w);
         if (r >= 0 && w->attention != INDICATOR_RESERVED)
                 r = control_write(&d, false, PCI_EXP_SLTCTL_AIC, (uint16_t) (w->attention << AIC_SHIFT));
         return r;
@@ -342,6 +361,15 @@ static bool is_shown(const SlotRegisters *s, Indicator power, Indicator attentio
 
 static char *write_text(const char *port, Indicator power, Indicator attention) {
         return strf("power LED %s, attention LED %s > registers of port %s", indicator_to_string(power), indicator_to_string(attention), port);
+}
+
+bool slot_write_darkens(const char *what, const char *port) {
+        for (int attention = 0; what && attention < _INDICATOR_MAX; attention++) {
+                _cleanup_free_ char *text = write_text(port, INDICATOR_OFF, (Indicator) attention);
+                if (streq_ptr(text, what))
+                        return true;
+        }
+        return false;
 }
 
 Indicator slot_indicators_written(const char *what, const char *port) {

@@ -55,13 +55,30 @@ static inline bool slot_is_vacant(const SlotRegisters *r) {
         return !r->card_present && !(r->has_link_active && r->link_active);
 }
 
+/* Its power indicator is off over a card that has power. Never of a slot whose indicators are not ours. */
+static inline bool slot_hides_power(const SlotRegisters *r) {
+        return r->has_power_indicator && r->power == INDICATOR_OFF && r->power_on && r->card_present;
+}
+
+/* And its attention indicator does not say "not yet" or "fault" either: that reads as safe to pull. */
+static inline bool slot_is_dark(const SlotRegisters *r) {
+        return slot_hides_power(r) && !(r->has_attention_indicator && r->attention == INDICATOR_ON);
+}
+
 /* Sets indicators by writing the high byte (power) or low byte (attention) of Slot Control; INDICATOR_RESERVED leaves
  * one as it is. Waits for the port's Command Completed bit between writes. Only for ports whose pciehp is unbound, or
  * for the power indicator of an idle slot: the kernel's own writes are read-modify-write under a lock we do not have.
  * A process of its own writes, which the witness is told of (kernel/process/apart.h); -EINPROGRESS: it was left behind, and may come to it yet. Nothing
  * is written where they show that already. Reads back; -EIO when the port did not take it, -EPERM under lockdown, -EOPNOTSUPP without such an indicator (nothing is
- * written then). */
+ * written then), -EUCLEAN where the slot would be dark by it (slot_stays_lit()). */
 int slot_indicators_write(const char *port, Indicator power, Indicator attention);
+
+/* Whether the slot's attention indicator may be set so: 0, or -EUCLEAN where it is all that says that the card has power (slot_hides_power()). */
+int slot_stays_lit(const SlotRegisters *now, Indicator attention);
+
+/* Is that, by what the witness was told, a write that turns the power indicator of the slot at that port off? As long as it may take effect the attention
+ * indicator has to stay on. */
+bool slot_write_darkens(const char *what, const char *port);
 
 /* What such a write, by what the witness was told of it, does to the attention indicator of the slot at that port: INDICATOR_RESERVED where nothing, or where
  * it is another write. */

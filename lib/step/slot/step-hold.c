@@ -59,7 +59,7 @@ static int hold_revert(json_object *args, StepRun *run) {
                 const char *port = json_str(args, "port");
                 /* A removal that was about to let it go for its power-off has noted that: a press is to be answered again from the bind on. */
                 (void) held_note(port, HELD_YIELDED, 0);
-                int q = led_show_held(port, indicator_arg(args, "power_led"), indicator_arg(args, "attention_led"));
+                int q = led_show_held(port, indicator_arg(args, "power_led"), step_attention(run, port, indicator_arg(args, "attention_led")));
                 run->light_closed = q == -EPERM || q == -EACCES;
                 if (q != -EINPROGRESS)
                         q = slot_button_clear(port);

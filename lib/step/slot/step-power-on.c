@@ -137,7 +137,7 @@ static int take_back_light(json_object *scope, StepRun *run, char **ret_why) {
                 return r < 0 ? r : 0;
         r = led_attention(json_str(scope, "port"), json_str(scope, "address"), INDICATOR_OFF);
         if (r < 0)
-                *ret_why = strf("the attention LED of slot %s cannot be turned off: %s", json_str(scope, "slot"), strerror(-r));
+                *ret_why = strf("the attention LED of slot %s cannot be turned off: %s", json_str(scope, "slot"), led_strerror(r));
         return r == -ENODEV ? -EIO : r;
 }
 

@@ -47,7 +47,7 @@ static int show_apply(json_object *args, StepRun *run) {
                 return r;
         r = led_attention(json_str(scope, "port"), json_str(scope, "address"), INDICATOR_OFF);
         if (r < 0)
-                return step_fail(run, r, "the attention LED of slot %s cannot be turned off: %s", json_str(scope, "slot"), strerror(-r));
+                return step_fail(run, r, "the attention LED of slot %s cannot be turned off: %s", json_str(scope, "slot"), led_strerror(r));
         return 0;
 }
 

@@ -72,7 +72,7 @@ static int show(json_object *args, StepRun *run, Indicator power, Indicator atte
 
         int r = power == INDICATOR_RESERVED && attention == INDICATOR_RESERVED ? 0 : led_show_held(port, power, attention);
         if (r < 0 && r != -EIO)
-                return step_fail(run, r, "the lights of port %s cannot be set: %s", port, strerror(-r));
+                return step_fail(run, r, "the lights of port %s cannot be set: %s", port, led_strerror(r));
         int q = slot_registers_read(port, &s);
         if (q >= 0)
                 q = note_shown(run, power, attention, &s);
@@ -114,8 +114,9 @@ static int test_revert(json_object *args, StepRun *run) {
         if (r != 0)
                 return r < 0 && r != -ENODEV ? r : 0;
         Indicator power = wanted(args, "power_indicator", INDICATOR_BLINK);
-        r = power == INDICATOR_RESERVED && as_before(args) == INDICATOR_RESERVED ? 0 : led_show_held(json_str(args, "port"), power, as_before(args));
-        return r < 0 ? step_fail(run, r, "the lights of port %s cannot be set: %s", json_str(args, "port"), strerror(-r)) : 0;
+        Indicator attention = step_attention(run, json_str(args, "port"), as_before(args));
+        r = power == INDICATOR_RESERVED && attention == INDICATOR_RESERVED ? 0 : led_show_held(json_str(args, "port"), power, attention);
+        return r < 0 ? step_fail(run, r, "the lights of port %s cannot be set: %s", json_str(args, "port"), led_strerror(r)) : 0;
 }
 
 static bool has_tested(const StepRun *run) {
@@ -137,7 +138,7 @@ static int test_verify(json_object *args, StepRun *run) {
         r = slot_registers_read(json_str(args, "port"), &s);
         if (r < 0)
                 return step_fail(run, r, "the registers of port %s cannot be read: %s", json_str(args, "port"), strerror(-r));
-        return are_shown(&s, wanted(args, "power_indicator", INDICATOR_BLINK), as_before(args)) ? STEP_NOT_APPLIED : STEP_PARTLY_APPLIED;
+        return are_shown(&s, wanted(args, "power_indicator", INDICATOR_BLINK), step_attention(run, json_str(args, "port"), as_before(args))) ? STEP_NOT_APPLIED : STEP_PARTLY_APPLIED;
 }
 
 const StepOps step_test_lights_ops = {
