@@ -118,8 +118,9 @@ def is_newborn(e, key):
 
 
 def is_listed(e, key):
-    """A light that could not be set as it was is told, with the command that does."""
-    return key[0] in ("port", "slot") and any("light of slot" in text for text in (e.end or {}).get("lost") or [])
+    """A light that could not be set as it was is told, with the command that does. Where a write has kept it from that it is set when that has ended."""
+    return key[0] in ("port", "slot") and not any("0 late: " in line and "'port'" in line for line in e.trace) and any(
+        "light of slot" in text for text in (e.end or {}).get("lost") or [])
 
 
 def as_before(e):
