@@ -41,6 +41,17 @@ static int other_serial_check(json_object *card, char **ret_why) {
         return -ESTALE;
 }
 
+/* What the kernel shows of a function is what it remembers of it. */
+static int answer_check(const char *bdf, char **ret_why) {
+        int r = pci_function_answers(bdf, PCI_RECOVERY_USEC);
+
+        if (r < 0)
+                *ret_why = strf("whether the card at %s answers cannot be found out: %s", bdf, strerror(-r));
+        else if (r == 0)
+                *ret_why = strf("the card at %s does not answer: it has died, or its link is down", bdf);
+        return r == 0 ? -ENODEV : r < 0 ? r : 0;
+}
+
 static int function_check(json_object *card, char **ret_why) {
         _cleanup_free_ char *serial = NULL;
         const char *memdev = json_str(card, "memdev"), *bdf = json_str(card, "bdf");
@@ -52,6 +63,8 @@ static int function_check(json_object *card, char **ret_why) {
         int r = id_check(card, "vendor", ret_why);
         if (r >= 0)
                 r = id_check(card, "device", ret_why);
+        if (r >= 0)
+                r = answer_check(bdf, ret_why);
         if (r < 0)
                 return r;
         if (!memdev)
@@ -141,6 +154,17 @@ char *card_remedy(const Plan *plan, const char *slot) {
         for (size_t i = 0; i < json_len(endpoints) && then && !remedy; i++)
                 remedy = remedy_of(plan, json_at(endpoints, i), slot, then);
         return remedy;
+}
+
+static int is_dead(json_object *function, char **ret_why) {
+        const char *bdf = json_str(function, "bdf");
+
+        (void) ret_why;
+        return bdf && path_existsf("/sys/bus/pci/devices/%s", bdf) && pci_function_answers(bdf, PCI_RECOVERY_USEC) == 0 ? -ENODEV : 0;
+}
+
+bool card_is_dead(json_object *card) {
+        return step_card_functions(card, NULL, is_dead, NULL) < 0;
 }
 
 const char *plan_pulled_slot(const Plan *p, const char *only_slot) {

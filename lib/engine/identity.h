@@ -6,8 +6,12 @@
 /* Is the card that sits there the one the plan was made for? `card` is the plan's: bdf, vendor, device, memdev or nmem, serial, and
  * the same of all its "endpoints", where it has several: somebody may change one disk of a box that stays. Of the cards of several slots
  * only those in `slot` where that is not NULL: the others may have been powered off already. 0,
- * -ENODEV when it is gone, -ESTALE when it is another one; *ret_why says what was found. A null card is nobody's: 0. */
+ * -ENODEV when it is gone or does not answer, -ESTALE when it is another one; *ret_why says what was found. A null card is nobody's: 0. */
 int card_identity_check(json_object *card, const char *slot, char **ret_why);
+
+/* Does any of its functions that the kernel still has not answer? So it is with one that has died, or whose link is down. Waits as long as the kernel may for
+ * one that it resets, and takes one of which that cannot be told for alive. */
+bool card_is_dead(json_object *card);
 
 /* Has somebody taken the card off its bus? Whatever of it is still there has to be the plan's. */
 bool card_is_taken_off(json_object *card);

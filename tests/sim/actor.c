@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Others who act on the machine, and a kernel that does not do as it should: scripts of the player, a call a line. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "model.h"
 #include "users/rivals.h"
@@ -24,6 +26,19 @@ static void do_put(const char *path, const char *text) {
         if (*path != '/')
                 sim_die("an actor cannot write to %s", path);
         tree_put(text, "%s", path);
+}
+
+/* Its function reads as all ones from now on. */
+static void do_dies(const char *path, const char *text) {
+        char config[PATH_MAX];
+
+        (void) text;
+        (void) snprintf(config, sizeof(config), "%s/config", path);
+        int fd = open(config, O_WRONLY | O_CLOEXEC);
+        const uint8_t ones[64] = { [0 ... 63] = 0xff };
+        if (fd < 0 || pwrite(fd, ones, sizeof(ones), 0) != sizeof(ones))
+                sim_die("%s cannot die", path);
+        (void) close(fd);
 }
 
 static void do_folder(const char *path, const char *text) {
@@ -63,6 +78,7 @@ static const struct {
         { "write", do_write },
         { "put", do_put },
         { "folder", do_folder },
+        { "dies", do_dies },
         { "link", do_link },
         { "iomem", do_iomem },
         { "slot", do_slot },

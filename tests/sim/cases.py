@@ -97,6 +97,10 @@ CASES = {
                                       ).history}, ("safe",)),
     "stuck-remedy": Case({**case("stuck", at("online_movable > /sys/devices/system/memory/auto_online_blocks", "error", arg=errno.EPERM, times=FOR_EVER)).history},
                          ("stuck",), remedy="echo online_movable > /sys/devices/system/memory/auto_online_blocks"),
+    # What the kernel has of it is what it remembers: nothing of that is put back.
+    "dies": Case({**actor(BLOCK, f"dies {REGISTERS}/{FUNCTION}").history}, ("stuck",), "has died", never="online_movable > /sys/devices/system/memory/memory"),
+    "dies-before-the-first-step": Case({**case("stuck", at("pciehp/unbind", "actor", arg=1), at("pciehp/unbind", "cancel")).history,
+                                        "actors": {"1": f"dies {REGISTERS}/{FUNCTION}"}}, ("stuck",), "has died"),
     "other-card": actor("kmem/unbind", "put /sys/bus/cxl/devices/mem1/serial 0x4711"),
     "worker-killed": case("safe", at("kmem/unbind", "kill-worker")),
     # The port takes the first of two writes so late that nobody waits for the second any more.

@@ -2,8 +2,8 @@
 #include "base/clock.h"
 #include "incidents.h"
 
-#define LOOK_USEC (30 * USEC_PER_SEC)
-#define ACT_USEC (120 * USEC_PER_SEC)
+#define LOOK_USEC (100 * USEC_PER_SEC)           /* a card that the kernel resets is waited for */
+#define ACT_USEC (200 * USEC_PER_SEC)
 #define AGAIN_USEC USEC_PER_SEC          /* after a worker that did not answer; twice as long each time */
 #define AGAIN_MAX_USEC (64 * USEC_PER_SEC)
 

@@ -18,7 +18,7 @@
 #include "lost.h"
 
 #define BEFORE_USEC (10 * 60 * USEC_PER_SEC) /* of what the kernel said before it */
-#define RECOVERY_USEC (5 * USEC_PER_SEC)     /* the kernel waits 4 s for a card to come back (drivers/pci/hotplug/pciehp_hpc.c, drivers/pci/pcie/dpc.c) */
+#define RECOVERY_USEC PCI_RECOVERY_USEC      /* also for its link (drivers/pci/pcie/dpc.c) */
 #define COPIES_USEC (5 * USEC_PER_SEC)
 #define ANSWER_USEC USEC_PER_SEC             /* for one function, which answers at once or is being reset */
 
@@ -35,8 +35,13 @@ static const char *const incident_cause_table[_INCIDENT_CAUSE_MAX] = {
 
 DEFINE_STRING_TABLE(incident_cause, IncidentCause)
 
+/* Somebody says that it may have died, and it is in its slot all the same. */
+static bool is_doubted(IncidentCause cause) {
+        return cause == CAUSE_CARD_DOUBTED || cause == CAUSE_REMOVAL;
+}
+
 IncidentVerdict incident_judge(IncidentCause cause, const IncidentSigns *s) {
-        bool dead = cause == CAUSE_CARD_DOUBTED && s->powered && (s->link_down || s->silent);
+        bool dead = is_doubted(cause) && s->powered && (s->link_down || s->silent);
 
         if (!s->functions)
                 return s->remembered || s->removing ? INCIDENT_CARD_GONE : INCIDENT_NO_CARD;
@@ -136,7 +141,7 @@ static IncidentVerdict judge_once(Incident *i, IncidentCause cause, bool *ret_fu
                 signs.link_down = r.has_link_active && !r.link_active;
                 signs.powered = r.power_on;
                 i->taken = !signs.functions && lost_shows_card_up(&r);
-                signs.silent = cause == CAUSE_CARD_DOUBTED && !signs.vacant && !signs.link_down && is_silent(&now);
+                signs.silent = is_doubted(cause) && !signs.vacant && !signs.link_down && is_silent(&now);
         }
         *ret_functions = signs.functions;
         return incident_judge(cause, &signs);

@@ -151,12 +151,12 @@ static bool is_pulled(const Removal *m, const char *code) {
 }
 
 /* Nothing is as it was before: what was put back meanwhile is the slot's and the machine's alone. */
-static int end_pulled(Removal *m, const char *why) {
+static int end_lost(Removal *m, const char *what, const char *why) {
         _cleanup_free_ char *slots = plan_slot_words(m->plan), *remedy = strf("safe-remove verify %s", slots ?: "");
-        _cleanup_free_ char *message = strf("the card was pulled in the middle of its removal (%s): what was on it and had not been saved is lost, and nothing of "
-                                            "it is put back", why);
+        _cleanup_free_ char *message = strf("the card %s in the middle of its removal (%s): what was on it and had not been saved is lost, and nothing of "
+                                            "it is put back", what, why);
 
-        int r = show_stuck(m, message ?: "the card was pulled");
+        int r = show_stuck(m, message ?: "the card is lost");
         return r < 0 ? r : removal_end(m, OUTCOME_STUCK, "card-gone", message, remedy);
 }
 
@@ -178,6 +178,14 @@ const char *removal_first_remedy(const Removal *m) {
         json_object *remedies = json_array(json_at(json_array(m->plan->doc, "blockers"), 0), "remedy");
 
         return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
+}
+
+/* What has become of it was read of what the kernel remembers of the card. */
+static bool is_dead(const Removal *m, const char *code) {
+        for (size_t i = 0; i < ELEMENTSOF(turned_back); i++)
+                if (streq(turned_back[i].code, code) && turned_back[i].outcome != OUTCOME_RESTORED)
+                        return false;
+        return card_is_dead(json_get(m->plan->doc, "card"));
 }
 
 /* A self-test's end: it has passed only if all of it was compared, and nothing is another thing than before. */
@@ -211,7 +219,9 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
 
         (void) engine_back(&m->engine, code, why);
         if (pulled || is_pulled(m, code))
-                return end_pulled(m, why);
+                return end_lost(m, "was pulled", why);
+        if (is_dead(m, code))
+                return end_lost(m, "has died, or its link has gone down,", why);
         if (m->engine.n_not_undone > 0) {
                 _cleanup_free_ char *rest = remedy_for_rest(m);
                 message = strf("%s (turned back because: %s)", m->engine.stuck_why, why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/clock.h"
 #include "base/strtab.h"
 #include "base/util.h"
 
@@ -48,6 +49,9 @@ int slot_registers_read(const char *port, SlotRegisters *ret);
  * own asks: while the kernel resets a function, whoever reads its registers waits (drivers/pci/access.c:pci_wait_cfg). -EINPROGRESS or -ETIME: it waits
  * still; or another negative errno. */
 int pci_function_answers(const char *bdf, uint64_t timeout_usec);
+
+/* So long the kernel may wait for a card that it has reset, and a little more (drivers/pci/pci.h:PCIE_RESET_READY_POLL_MS). */
+#define PCI_RECOVERY_USEC (65 * USEC_PER_SEC)
 
 /* Says it that there is no card in it: neither is one present nor is its link up. (Either alone may be silent: drivers/pci/hotplug/pciehp_hpc.c:
  * pciehp_card_present_or_link_active.) Of a slot without power it says nothing of whether one was pulled. */

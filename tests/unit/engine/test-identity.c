@@ -34,6 +34,35 @@ static void put(const char *path, const char *text) {
         fputs(text, f);
 }
 
+/* What its registers begin with; a bridge has all of them on record. */
+static void put_registers(json_object *function, const char *begin) {
+        _cleanup_free_ char *path = strf("/sys/bus/pci/devices/%s/config", json_str(function, "bdf"));
+
+        CHECK(path);
+        if (access(path, F_OK) < 0 || !streq(begin, "\x86\x80"))
+                put(path, begin);
+}
+
+static void put_all_registers(json_object *card) {
+        put_registers(card, "\x86\x80");
+        for (size_t i = 0; i < json_len(json_array(card, "endpoints")); i++)
+                put_registers(json_at(json_array(card, "endpoints"), i), "\x86\x80");
+}
+
+/* What the kernel shows is what it remembers. */
+static void test_dead(json_object *box) {
+        json_object *last = json_at(json_array(box, "endpoints"), 4);
+
+        check(box, -ENOENT, "cannot be found out");
+        put_all_registers(box);
+        check(box, 0, NULL);
+        CHECK(!card_is_dead(box));
+        put_registers(last, "\xff\xff");
+        check(box, -ENODEV, "does not answer");
+        CHECK(card_is_dead(box));
+        put_registers(last, "\x86\x81");
+}
+
 /* The card is called after what is in the slot itself, and each function below the port has its entry. */
 static void test_card(json_object *box, json_object *disk) {
         CHECK_STR(json_str(box, "bdf"), "0000:01:00.0");
@@ -99,6 +128,8 @@ int main(void) {
         _cleanup_json_ json_object *box = card_of("4"), *disk = card_of("11");
 
         test_card(box, disk);
+        test_dead(box);
+        put_all_registers(disk);
         test_other_disk(box, disk);
         test_pulled();
         return EXIT_SUCCESS;

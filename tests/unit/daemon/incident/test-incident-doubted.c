@@ -78,10 +78,12 @@ int main(void) {
         check("card-doubted", 0, false, false, "there", 1, 3);
         check("card-doubted", 4, false, false, "there", 5, 6);          /* it comes back */
         check("card-doubted", 4, true, false, "there", 5, 6);
-        check("card-doubted", UINT32_MAX, false, false, "gone", 5, 9);  /* it stays dead */
-        check("card-doubted", UINT32_MAX, true, false, "gone", 5, 9);
-        check("card-doubted", 0, false, true, "gone", 5, 9);            /* the link is up, and the card dead */
+        check("card-doubted", 55, false, false, "there", 56, 57);       /* the kernel waits for it as long */
+        check("card-doubted", UINT32_MAX, false, false, "gone", 65, 69);  /* it stays dead */
+        check("card-doubted", 0, false, true, "gone", 65, 69);            /* the link is up, and the card dead */
         check("card-gone", UINT32_MAX, true, false, "gone", 1, 3);      /* nobody waits for what was pulled */
+        check("removal", 0, false, true, "gone", 1, 3);                 /* which has waited */
+        check("removal", 0, false, false, "there", 1, 3);
         check("look", UINT32_MAX, false, false, "there", 1, 3);
         check("look", 0, false, true, "there", 1, 3);
 
